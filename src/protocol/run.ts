@@ -1,0 +1,185 @@
+// run.json: what a run was asked to do, where it ran, how far it is and what came out.
+// The trainer writes it, everybody else reads it; a run folder in a cloned repository is hostile, so it is read through this schema only.
+import * as v from 'valibot';
+
+export const STRATEGIES = ['freeze', 'finetune'] as const;
+export type Strategy = (typeof STRATEGIES)[number];
+
+export const BACKBONES = ['efficientnet_lite0'] as const;
+export type BackboneName = (typeof BACKBONES)[number];
+
+/** States that a trainer writes. `interrupted` is never written: a reader concludes it from a silent heartbeat (runs/liveness.ts). */
+export const WRITTEN_STATES = ['waiting', 'starting', 'running', 'finished', 'stopped', 'failed'] as const;
+export type WrittenState = (typeof WRITTEN_STATES)[number];
+export type RunState = WrittenState | 'interrupted';
+
+/** Letters, digits, `-` and `_`: a run id is a folder name and nothing else. */
+export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
+
+const text = v.pipe(v.string(), v.maxLength(4096));
+const name = v.pipe(v.string(), v.maxLength(1024));
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
+const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+const interval = v.tuple([share, share]);
+
+/** How the layers learn: every number that the loop uses. Stored whole in run.json. */
+export const recipeSchema = v.strictObject({
+  name: v.pipe(v.string(), v.maxLength(64)),
+  epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
+  batch: v.pipe(count, v.minValue(1), v.maxValue(4096)),
+  /** The last layer on cached features: the whole of freeze, the first phase of finetune. */
+  head: v.strictObject({
+    epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
+    batch: v.pipe(count, v.minValue(1)),
+    learningRate: positive,
+    weightDecay: positive,
+  }),
+  /** Every layer, after the head; absent for freeze. */
+  body: v.optional(v.strictObject({
+    learningRate: positive,
+    /** Multiplies the rate of the last layer. */
+    headLearningRateFactor: positive,
+    momentum: share,
+    weightDecay: positive,
+    warmupShare: share,
+    clipNorm: positive,
+    batchNorm: v.picklist(['frozen', 'batch']),
+    batchNormMomentum: share,
+    /** Training images from which running statistics are estimated anew before each validation; 0: none. */
+    reestimateImages: count,
+    flip: v.boolean(),
+    crop: v.boolean(),
+  })),
+});
+export type Recipe = v.InferOutput<typeof recipeSchema>;
+
+const device = v.strictObject({
+  kind: v.picklist(['gpu', 'cpu']),
+  /** In plain words: `NVIDIA RTX 4090, 24 GiB` or `CPU (2 threads)`. */
+  name,
+  /** Why no GPU is used; empty when one is. */
+  reason: v.optional(text),
+  threads: v.optional(count),
+  memoryBytes: v.optional(count),
+});
+export type Device = v.InferOutput<typeof device>;
+
+const leftOut = v.strictObject({ path: name, reason: text });
+export type LeftOut = v.InferOutput<typeof leftOut>;
+
+const data = v.strictObject({
+  classes: v.pipe(v.array(name), v.maxLength(20_000)),
+  /** `given`: root/{train,val[,test]}/class; `split`: root/class, split by content. */
+  layout: v.picklist(['given', 'split']),
+  train: count,
+  validation: count,
+  test: count,
+  /** Images of each class, in the order of `classes`. */
+  counts: v.array(v.strictObject({ train: count, validation: count, test: count })),
+  /** SHA-256 over the sorted (content hash, split, class) of every image used: two runs with the same value saw the same split. */
+  fingerprint: sha256,
+  /** At most 200 are listed; `leftOutCount` counts all. */
+  leftOut: v.pipe(v.array(leftOut), v.maxLength(200)),
+  leftOutCount: count,
+  warnings: v.pipe(v.array(text), v.maxLength(200)),
+});
+export type RunData = v.InferOutput<typeof data>;
+
+const score = v.strictObject({ accuracy: share, correct: count, total: count, interval, loss: positive });
+export type Score = v.InferOutput<typeof score>;
+
+const result = v.strictObject({
+  /** The headline: on the test split where there is one, else on validation, where it is the best epoch's and so optimistic. */
+  accuracy: share,
+  correct: count,
+  total: count,
+  /** Wilson, 95 %. */
+  interval,
+  accuracySplit: v.picklist(['validation', 'test']),
+  bestEpoch: count,
+  /** Epochs that ran to their end. */
+  epochs: count,
+  /** From the trainer's start on the job to the result, waiting in line left out. */
+  seconds: positive,
+  /** Images through the network a second, the loop's own: see `imagesPerSecondOf`. */
+  imagesPerSecond: positive,
+  /** What the speed counts: training steps of finetune, or the backbone's feature pass of freeze (absent when all came from the cache). */
+  imagesPerSecondOf: v.picklist(['training', 'features', 'cached features']),
+  validation: score,
+  test: v.optional(score),
+  parameters: v.strictObject({ total: count, trained: count }),
+  peakMemoryBytes: count,
+});
+export type RunResult = v.InferOutput<typeof result>;
+
+const failure = v.strictObject({
+  code: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,63}$/)),
+  /** One sentence: what happened and where. */
+  message: text,
+  /** One sentence: what to do next. */
+  next: text,
+});
+export type Failure = v.InferOutput<typeof failure>;
+
+export const runRecordSchema = v.strictObject({
+  schemaVersion: v.literal(1),
+  id: v.pipe(v.string(), v.regex(RUN_ID)),
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  startedAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  endedAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  state: v.picklist(WRITTEN_STATES),
+  dataset: v.strictObject({
+    /** The folder as the person sees it. */
+    name,
+    /** Relative to the folder that holds `.thaw` when inside it, else absolute; `/` between the parts. */
+    path: name,
+  }),
+  configuration: v.strictObject({
+    strategy: v.picklist(STRATEGIES),
+    backbone: v.picklist(BACKBONES),
+    colour: v.picklist(['rgb']),
+    seed: count,
+    splitSeed: count,
+    recipe: recipeSchema,
+  }),
+  environment: v.optional(v.strictObject({
+    thaw: name,
+    node: name,
+    platform: name,
+    tensorflow: name,
+    sharp: name,
+    threads: count,
+    device,
+    weights: v.strictObject({ name, sha256, source: text }),
+  })),
+  data: v.optional(data),
+  result: v.optional(result),
+  failure: v.optional(failure),
+});
+export type RunRecord = v.InferOutput<typeof runRecordSchema>;
+
+/** split.json: which image was in which split, and its content. Paths are relative to the dataset folder, `/` between the parts. */
+export const splitFileSchema = v.strictObject({
+  schemaVersion: v.literal(1),
+  images: v.array(v.strictObject({
+    path: name,
+    class: count,
+    split: v.picklist(['train', 'validation', 'test']),
+    sha256,
+  })),
+});
+export type SplitFile = v.InferOutput<typeof splitFileSchema>;
+
+/** One line of predictions.ndjson: an image of the scored split under the restored weights. */
+export const predictionSchema = v.strictObject({
+  path: name,
+  sha256,
+  split: v.picklist(['validation', 'test']),
+  truth: count,
+  predicted: count,
+  /** Softmax, one for each class. */
+  probabilities: v.array(share),
+});
+export type Prediction = v.InferOutput<typeof predictionSchema>;
