@@ -31,6 +31,7 @@ export const recipeSchema = v.strictObject({
   batch: v.pipe(count, v.minValue(1), v.maxValue(4096)),
   /** The last layer on cached features: the whole of freeze, the first phase of finetune. */
   head: v.strictObject({
+    optimizer: v.picklist(['adam', 'sgd']),
     epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
     batch: v.pipe(count, v.minValue(1)),
     learningRate: positive,
