@@ -1,0 +1,48 @@
+// A pretrained backbone, ready to use: its graph, its tensors, and where they came from.
+import { readFile } from 'node:fs/promises';
+import type { Engine } from '../engine/load.js';
+import { efficientNetLite0 } from '../network/efficientNetLite.js';
+import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
+import type { Graph } from '../network/graph.js';
+import { loadParameters, type Parameters } from '../network/parameters.js';
+import { readPyTorchFile } from '../network/weights/pickle.js';
+import { findWeights, type WeightsFile } from '../network/weights/provide.js';
+import { ThawError } from '../protocol/errors.js';
+import type { BackboneName } from '../protocol/run.js';
+
+export interface Backbone {
+  /** With as many classes as the weights have; `graphFor` gives the graph with a new head. */
+  readonly graph: Graph;
+  readonly parameters: Parameters;
+  readonly folded: FoldedParameters;
+  readonly weights: WeightsFile;
+  dispose(): void;
+}
+
+/** The graph of a backbone with a last layer of `classes` outputs. */
+export function graphFor(backbone: BackboneName, classes: number): Graph {
+  switch (backbone) {
+    case 'efficientnet_lite0': return efficientNetLite0(classes);
+  }
+}
+
+/**
+ * Reads the pretrained weights of a backbone and folds its batch norms for inference.
+ * @throws ThawError `weights-missing` when they were never fetched, or what the reader says of a damaged file
+ */
+export async function loadBackbone(engine: Engine, name: BackboneName, environment: NodeJS.ProcessEnv): Promise<Backbone> {
+  const weights = findWeights(name, environment);
+  if (weights === undefined) {
+    throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`, 'Run `thaw setup`, or Thaw: Set Up Engine in the editor');
+  }
+  const graph = graphFor(name, 1000);
+  const parameters = loadParameters(engine.tf, graph, readPyTorchFile(await readFile(weights.path)), { head: 'from-weights' });
+  const folded = foldBatchNorm(engine, graph, parameters);
+  return {
+    graph, parameters, folded, weights,
+    dispose: () => {
+      folded.dispose();
+      for (const tensor of parameters.values()) tensor.dispose();
+    },
+  };
+}

@@ -1,0 +1,48 @@
+// What the environment says, and what it is: settings that travel as THAW_* variables, and the versions a run is recorded with.
+import os from 'node:os';
+import sharp from 'sharp';
+import type { Engine } from '../engine/load.js';
+import { findRuntime } from '../engine/runtime.js';
+import type { WeightsFile } from '../network/weights/provide.js';
+import { ThawError } from '../protocol/errors.js';
+import type { RunRecord } from '../protocol/run.js';
+import { version } from '../../package.json';
+
+export const THAW_VERSION: string = version;
+
+const GIB = 1024 ** 3;
+const DEFAULT_CACHE_GIB = 10;
+
+/** Cap of the image cache, bytes: THAW_CACHE_GIB, default 10. */
+export function cacheCapBytes(environment: NodeJS.ProcessEnv): number {
+  return (positiveNumber(environment, 'THAW_CACHE_GIB') ?? DEFAULT_CACHE_GIB) * GIB;
+}
+
+/** Threads for TensorFlow: THAW_THREADS, else one a core that this process may use. */
+export function configuredThreads(environment: NodeJS.ProcessEnv): number {
+  return Math.floor(positiveNumber(environment, 'THAW_THREADS') ?? os.availableParallelism());
+}
+
+/** The name that trainers queue under: those that share a device wait for each other. */
+export function deviceQueueName(environment: NodeJS.ProcessEnv): string {
+  const gpu = environment['THAW_DEVICE'] !== 'cpu' && findRuntime({ environment })?.flavour === 'cuda';
+  return gpu ? `gpu-${(environment['CUDA_VISIBLE_DEVICES'] ?? 'all').replace(/[^A-Za-z0-9]/g, '-')}` : 'cpu';
+}
+
+export function describeEnvironment(engine: Engine, weights: WeightsFile): NonNullable<RunRecord['environment']> {
+  return {
+    thaw: THAW_VERSION, node: process.versions.node, platform: `${process.platform}-${process.arch}`, tensorflow: engine.tensorflowVersion,
+    sharp: sharp.versions.sharp ?? 'unknown', threads: engine.threads, device: engine.device,
+    weights: { name: weights.name, sha256: weights.sha256, source: weights.source },
+  };
+}
+
+function positiveNumber(environment: NodeJS.ProcessEnv, name: string): number | undefined {
+  const text = environment[name];
+  if (text === undefined || text === '') return undefined;
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) {
+    throw new ThawError('input', 'bad-environment', `${name} is ${JSON.stringify(text)}, which is not a number above 0`, `Unset ${name}, or give it a number`);
+  }
+  return value;
+}

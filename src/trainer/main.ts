@@ -1,0 +1,38 @@
+// The trainer process: started detached by the editor on a run folder that is ready, it trains and leaves the result there.
+//   trainer.js --run DIRECTORY --nonce NONCE     trains
+//   trainer.js --self-check                      one convolution on the engine, as this very binary would run it
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { checkEngine } from '../engine/selfCheck.js';
+import { EXIT, ThawError } from '../protocol/errors.js';
+import { RunWriter } from '../runs/runWriter.js';
+import { datasetFolder } from './datasetFolder.js';
+import { train } from './train.js';
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { run: { type: 'string' }, nonce: { type: 'string' }, 'self-check': { type: 'boolean' } } });
+  if (values['self-check'] === true) {
+    process.stdout.write(`${JSON.stringify(await checkEngine())}\n`);
+    return EXIT.done;
+  }
+  const { run, nonce } = values;
+  if (run === undefined || nonce === undefined) throw new ThawError('input', 'bad-arguments', 'The trainer was started without a run folder', 'Start training from the editor, or with `thaw train`');
+
+  let stop = false;
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => { stop = true; });
+  const writer = await RunWriter.open(path.resolve(run), { nonce });
+  try {
+    const record = await train(writer, { dataset: datasetFolder(writer.directory, writer.record), environment: process.env, stopRequested: () => stop });
+    return record.state === 'stopped' ? EXIT.stopped : EXIT.done;
+  } finally {
+    await writer.close();
+  }
+}
+
+main().then(
+  (code) => { process.exitCode = code; },
+  (error: unknown) => {
+    process.stderr.write(error instanceof ThawError ? `${error.message}. ${error.next}.\n` : `${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.exitCode = error instanceof ThawError ? { input: EXIT.badInput, engine: EXIT.engineNotReady, run: EXIT.failed }[error.kind] : EXIT.failed;
+  },
+);

@@ -1,0 +1,312 @@
+// The training job, from a folder of images to a result: list, decode, features, head, and for finetune every layer. It writes all that it
+// does into the run folder; whoever wants to know reads it there.
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { assembleDataset, runData, type Dataset } from '../dataset/assemble.js';
+import { ContentCache } from '../dataset/contentCache.js';
+import { hashImages } from '../dataset/hashing.js';
+import { listDataset } from '../dataset/listing.js';
+import { PixelSource } from '../dataset/pixelSource.js';
+import { loadEngine, type Engine } from '../engine/load.js';
+import { wilsonInterval } from '../metrics/intervals.js';
+import { parameterSpecs, type Graph } from '../network/graph.js';
+import { toStateDict, type Parameters } from '../network/parameters.js';
+import { writeSafetensors } from '../network/weights/safetensors.js';
+import { ThawError } from '../protocol/errors.js';
+import type { EpochScore, Phase, TrainerEvent } from '../protocol/events.js';
+import type { Prediction, RunRecord, RunResult, Score } from '../protocol/run.js';
+import { waitForDevice } from '../runs/deviceQueue.js';
+import type { RunWriter } from '../runs/runWriter.js';
+import { writeFileAtomic } from '../storage/atomicFile.js';
+import { cacheFolder } from '../storage/folders.js';
+import { extractFeatures, type FeatureExtraction } from '../training/features.js';
+import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
+import { evaluateHead, trainHead, type FeatureSet, type HeadResult } from '../training/freeze.js';
+import { newHead, type EpochReport, type Evaluation, type Head, type LoopHooks } from '../training/loop.js';
+import { SeededRandom } from '../training/random.js';
+import { graphFor, loadBackbone, type Backbone } from './backbone.js';
+import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueueName } from './environment.js';
+
+export interface TrainOptions {
+  /** Absolute path of the dataset folder. */
+  readonly dataset: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** Asked at every batch, beside the run folder's stop file. */
+  stopRequested?(): boolean;
+  /** Every event, as it is written. */
+  onEvent?(event: TrainerEvent): void;
+}
+
+/**
+ * Runs the job of an open run folder to its end. Always leaves a final state behind: `finished`, `stopped` (with the best epoch's weights
+ * and result, if one ended) or `failed` with what happened and what to do; a failure is thrown again for the caller's exit code.
+ */
+export async function train(writer: RunWriter, options: TrainOptions): Promise<RunRecord> {
+  const job = new TrainingJob(writer, options);
+  try {
+    await job.run();
+  } catch (error) {
+    if (error instanceof Stopped) {
+      await writer.update({ state: 'stopped', endedAt: new Date().toISOString() });
+    } else {
+      const failure = error instanceof ThawError
+        ? { code: error.code, message: error.message, next: error.next }
+        : { code: 'unexpected', message: `Training ended by an error that Thaw did not expect: ${error instanceof Error ? error.message : String(error)}`.slice(0, 4000), next: 'Open the log, and report it with what stands there' };
+      await writer.update({ state: 'failed', endedAt: new Date().toISOString(), failure });
+      throw error;
+    }
+  }
+  return writer.record;
+}
+
+/** Thrown where the job notices that it was asked to stop. */
+class Stopped extends Error {}
+
+class TrainingJob {
+  private began = performance.now();
+
+  constructor(private readonly writer: RunWriter, private readonly options: TrainOptions) {}
+
+  async run(): Promise<void> {
+    const { writer, options } = this;
+    const { configuration } = writer.record;
+    this.phase('waiting', 'Waiting for the device');
+    const device = await waitForDevice(deviceQueueName(options.environment), {
+      onPosition: (ahead) => { if (ahead > 0) this.phase('waiting', `Waiting for the device, ${String(ahead)} ahead`, 0, ahead); },
+      stopRequested: () => this.stopRequested(),
+    });
+    if (device === undefined) throw new Stopped();
+    let engine: Engine | undefined;
+    let backbone: Backbone | undefined;
+    try {
+      this.began = performance.now();
+      await writer.update({ state: 'starting', startedAt: new Date().toISOString() });
+      this.phase('scanning', 'Reading the dataset');
+      const listing = await listDataset(options.dataset);
+      const hashing = hashImages(listing, { splitSeed: configuration.splitSeed });
+      hashing.catch(() => undefined); // awaited below; a failure before that must not end the process
+      this.phase('loading', 'Loading TensorFlow');
+      engine = await loadEngine({ environment: options.environment, threads: configuredThreads(options.environment) });
+      backbone = await loadBackbone(engine, configuration.backbone, options.environment);
+      const environment = describeEnvironment(engine, backbone.weights);
+      const hashes = await hashing;
+      this.throwIfStopped();
+      await writer.update({ state: 'running', environment });
+
+      const cache = new ContentCache({ folder: path.join(cacheFolder(options.environment), 'images'), capBytes: cacheCapBytes(options.environment) });
+      const source = new PixelSource({ root: listing.root, graph: backbone.graph, cache });
+      const contents = listing.images.flatMap((image) => {
+        const content = hashes.get(image.path);
+        return content?.sha256 === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];
+      });
+      const features = await extractFeatures(contents, {
+        engine, graph: backbone.graph, folded: backbone.folded, weightsSha256: backbone.weights.sha256, source, cache,
+        onProgress: (done, total) => { this.phase('features', `Computing features, ${String(done)} of ${String(total)} images`, done, total); },
+        stopRequested: () => this.stopRequested(),
+      });
+      if (features.stopped) throw new Stopped();
+      const dataset = assembleDataset(listing, hashes, features.unusable, { splitSeed: configuration.splitSeed });
+      await writer.update({ data: runData(dataset) });
+      await writer.writeSplit({ schemaVersion: 1, images: dataset.images.map(({ path: file, class: index, split, sha256 }) => ({ path: file, class: index, split, sha256 })) });
+
+      const outcome = await this.learn(engine, backbone, dataset, contents, features, source);
+      await this.conclude(engine, backbone, dataset, outcome);
+      outcome.dispose();
+      void cache.trim().catch(() => undefined); // housekeeping only: the next run tries again
+    } finally {
+      backbone?.dispose();
+      await device.release();
+    }
+  }
+
+  /** Head first; for finetune then all layers. */
+  private async learn(engine: Engine, backbone: Backbone, dataset: Dataset, contents: readonly { path: string }[], features: FeatureExtraction, source: PixelSource): Promise<Outcome> {
+    const { configuration } = this.writer.record;
+    const { recipe, strategy, seed } = configuration;
+    const classes = dataset.classes.length;
+    const rows = new Map(contents.map((content, index) => [content.path, index]));
+    const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features);
+    const [fit, held, test] = [select('train'), select('validation'), select('test')];
+    const graph = graphFor(configuration.backbone, classes);
+    const start = newHead(features.width, classes, new SeededRandom(seed, 'head'));
+    const featureSpeed = features.computed > 0
+      ? { imagesPerSecond: features.computed / features.seconds, imagesPerSecondOf: 'features' as const }
+      : undefined;
+
+    this.phase(strategy === 'freeze' ? 'training' : 'head', strategy === 'freeze' ? 'Training the last layer' : 'Training the last layer first');
+    let headImages = 0;
+    let headSeconds = 0;
+    const head = await trainHead(engine, fit.features, held.features, classes, start, recipe.head, new SeededRandom(seed, 'order'), {
+      stopRequested: () => this.stopRequested(),
+      onEpoch: async (report) => {
+        headImages += report.train.total;
+        headSeconds += report.seconds;
+        if (strategy === 'freeze') await this.epoch(engine, report);
+      },
+    });
+    if (strategy === 'freeze' || recipe.body === undefined) {
+      return {
+        head, graph, validation: head.validation, bestEpoch: head.bestEpoch, epochs: head.epochs,
+        stopped: head.epochs < recipe.head.epochs,
+        speed: featureSpeed ?? { imagesPerSecond: headSeconds > 0 ? headImages / headSeconds : 0, imagesPerSecondOf: 'cached features' },
+        parameters: () => withHead(engine, graph, backbone, head.head),
+        test: () => Promise.resolve(test.images.length === 0 ? undefined : evaluateHead(engine, test.features, head.head, classes)),
+        images: { validation: held.images, test: test.images },
+        dispose: () => undefined,
+      };
+    }
+    if (head.epochs < recipe.head.epochs) throw new Stopped();
+
+    this.phase('training', 'Training all layers');
+    const beginning = withHead(engine, graph, backbone, head.head);
+    const result = await finetune(engine, graph, beginning, fit.images, held.images, source, { ...recipe, body: recipe.body },
+      new SeededRandom(seed, 'finetune'), this.hooks(engine)).finally(() => { disposeParameters(beginning); });
+    return {
+      head, graph, validation: result.validation, bestEpoch: result.bestEpoch, epochs: result.epochs,
+      stopped: result.epochs < recipe.epochs,
+      speed: { imagesPerSecond: result.imagesPerSecond, imagesPerSecondOf: 'training' },
+      parameters: () => new Map([...(result.parameters ?? [])].map(([name, tensor]) => [name, tensor.clone()])),
+      test: () => (test.images.length === 0 || result.parameters === undefined ? Promise.resolve(undefined)
+        : evaluateNetwork(engine, graph, result.parameters, test.images, source, { stopRequested: () => false })),
+      images: { validation: held.images, test: test.images },
+      dispose: () => { disposeParameters(result.parameters); },
+    };
+  }
+
+  /** Writes predictions, weights and the result of the best epoch, then the final state. */
+  private async conclude(engine: Engine, backbone: Backbone, dataset: Dataset, outcome: Outcome): Promise<void> {
+    const { writer } = this;
+    const { configuration } = writer.record;
+    if (outcome.validation === undefined) throw new Stopped();
+    this.phase('finishing', 'Writing the result');
+    const test = await outcome.test();
+    const predictions = [
+      ...predictionsOf(outcome.images.validation, 'validation', outcome.validation, dataset.classes.length),
+      ...(test === undefined ? [] : predictionsOf(outcome.images.test, 'test', test, dataset.classes.length)),
+    ];
+    await writer.writePredictions(predictions);
+    const parameters = outcome.parameters();
+    await this.writeModel(engine, backbone, outcome.graph, parameters, dataset.classes);
+    disposeParameters(parameters);
+
+    const specs = parameterSpecs(outcome.graph).filter((spec) => spec.trainable);
+    const sizeOf = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
+    const count = (chosen: typeof specs): number => chosen.reduce((sum, spec) => sum + sizeOf(spec.shape), 0);
+    const headline = scoreOf(test?.score ?? outcome.validation.score);
+    const result: RunResult = {
+      accuracy: headline.accuracy, correct: headline.correct, total: headline.total, interval: headline.interval,
+      accuracySplit: test === undefined ? 'validation' : 'test',
+      bestEpoch: outcome.bestEpoch, epochs: outcome.epochs,
+      seconds: (performance.now() - this.began) / 1000,
+      ...outcome.speed,
+      validation: scoreOf(outcome.validation.score),
+      ...(test !== undefined && { test: scoreOf(test.score) }),
+      parameters: { total: count(specs), trained: configuration.strategy === 'freeze' ? count(specs.filter((spec) => spec.node === outcome.graph.head)) : count(specs) },
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    };
+    await writer.update({ state: outcome.stopped ? 'stopped' : 'finished', endedAt: new Date().toISOString(), result });
+  }
+
+  private async writeModel(engine: Engine, backbone: Backbone, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
+    const folder = path.join(this.writer.directory, 'model');
+    await mkdir(folder, { recursive: true });
+    await writeFileAtomic(path.join(folder, 'model.safetensors'), writeSafetensors(toStateDict(engine.tf, graph, parameters)));
+    const { configuration } = this.writer.record;
+    await writeFileAtomic(path.join(folder, 'model.json'), `${JSON.stringify({
+      schemaVersion: 1, backbone: configuration.backbone, classes, preprocessing: graph.preprocessing,
+      pretrained: { name: backbone.weights.name, sha256: backbone.weights.sha256 },
+    }, undefined, 2)}\n`);
+  }
+
+  private hooks(engine: Engine): LoopHooks {
+    return {
+      stopRequested: () => this.stopRequested(),
+      onStep: (report) => { this.event({ type: 'step', time: Date.now(), ...report }); },
+      onEpoch: (report) => this.epoch(engine, report),
+    };
+  }
+
+  private async epoch(engine: Engine, report: EpochReport): Promise<void> {
+    this.event({
+      type: 'epoch', time: Date.now(), ...report,
+      interval: wilsonInterval(report.validation.correct, report.validation.total),
+      memoryBytes: process.memoryUsage.rss(), tensors: engine.tf.memory().numTensors,
+    });
+    await new Promise((resolve) => { setImmediate(resolve); }); // lets signals, the heartbeat and file writes through
+  }
+
+  private phase(phase: Phase, message: string, done?: number, total?: number): void {
+    this.event({ type: 'phase', time: Date.now(), phase, message, ...(done !== undefined && { done }), ...(total !== undefined && { total }) });
+  }
+
+  private event(event: TrainerEvent): void {
+    this.writer.event(event);
+    this.options.onEvent?.(event);
+  }
+
+  private stopRequested(): boolean {
+    return this.options.stopRequested?.() === true || this.writer.stopRequested();
+  }
+
+  private throwIfStopped(): void {
+    if (this.stopRequested()) throw new Stopped();
+  }
+}
+
+/** What training left behind, whichever strategy it was. */
+interface Outcome {
+  readonly head: HeadResult;
+  readonly graph: Graph;
+  readonly validation: Evaluation | undefined;
+  readonly bestEpoch: number;
+  readonly epochs: number;
+  readonly stopped: boolean;
+  readonly speed: Pick<RunResult, 'imagesPerSecond' | 'imagesPerSecondOf'>;
+  readonly images: { readonly validation: readonly LabelledImage[]; readonly test: readonly LabelledImage[] };
+  /** Whole network of the best epoch, head included; the caller disposes. */
+  parameters(): Parameters;
+  test(): Promise<Evaluation | undefined>;
+  dispose(): void;
+}
+
+interface Selection {
+  readonly images: readonly LabelledImage[];
+  readonly features: FeatureSet;
+}
+
+function selectSplit(dataset: Dataset, split: 'train' | 'validation' | 'test', rows: ReadonlyMap<string, number>, features: FeatureExtraction): Selection {
+  const images = dataset.images.filter((image) => image.split === split);
+  const { width } = features;
+  const values = new Float32Array(images.length * width);
+  for (const [index, image] of images.entries()) {
+    const row = rows.get(image.path);
+    if (row === undefined) throw new Error(`no features of ${image.path}`);
+    values.set(features.values.subarray(row * width, (row + 1) * width), index * width);
+  }
+  return { images, features: { values, width, labels: Int32Array.from(images, (image) => image.class) } };
+}
+
+/** The backbone's tensors (copies that share memory) with another last layer. */
+function withHead(engine: Engine, graph: Graph, backbone: Backbone, head: Head): Parameters {
+  const { tf } = engine;
+  return new Map(parameterSpecs(graph).map((spec) => {
+    if (spec.node === graph.head) {
+      const shape = spec.role === 'weight' ? [head.weight.length / head.bias.length, head.bias.length] : [head.bias.length];
+      return [spec.name, tf.tensor(spec.role === 'weight' ? head.weight : head.bias, shape)];
+    }
+    const tensor = backbone.parameters.get(spec.name);
+    if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);
+    return [spec.name, tensor.clone()];
+  }));
+}
+
+function predictionsOf(images: readonly LabelledImage[], split: 'validation' | 'test', evaluation: Evaluation, classes: number): Prediction[] {
+  return images.map((image, row) => {
+    const probabilities = [...evaluation.probabilities.subarray(row * classes, (row + 1) * classes)];
+    return { path: image.path, sha256: image.sha256, split, truth: image.class, predicted: probabilities.indexOf(Math.max(...probabilities)), probabilities };
+  });
+}
+
+function scoreOf(score: EpochScore): Score {
+  return { ...score, interval: wilsonInterval(score.correct, score.total) };
+}

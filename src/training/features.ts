@@ -1,0 +1,127 @@
+// Features: the frozen backbone runs once an image, and what it says is kept on disk, so that a second run starts from there.
+import type { Tensor2D } from '@tensorflow/tfjs';
+import type { ContentCache } from '../dataset/contentCache.js';
+import { cropInto } from '../dataset/augment.js';
+import type { PixelSource } from '../dataset/pixelSource.js';
+import type { Engine } from '../engine/load.js';
+import { inferenceForward, normalise, type FoldedParameters } from '../network/forward.js';
+import type { Graph } from '../network/graph.js';
+
+/** An image as the caches know it. */
+export interface ContentImage {
+  /** Relative to the dataset folder. */
+  readonly path: string;
+  readonly sha256: string;
+}
+
+export interface FeatureExtraction {
+  /** `[images, width]`, in the order asked for; rows of unusable images are zeros. */
+  readonly values: Float32Array;
+  readonly width: number;
+  /** Images that can't be decoded: path and reason. */
+  readonly unusable: ReadonlyMap<string, string>;
+  /** Images that went through the backbone now; the others came from the cache. */
+  readonly computed: number;
+  /** Of that pass, decoding included. */
+  readonly seconds: number;
+  /** Whether it was stopped before its end. */
+  readonly stopped: boolean;
+}
+
+export interface FeatureOptions {
+  readonly engine: Engine;
+  readonly graph: Graph;
+  readonly folded: FoldedParameters;
+  /** SHA-256 of the weights file: features of other weights are other features. */
+  readonly weightsSha256: string;
+  readonly source: PixelSource;
+  readonly cache: ContentCache;
+  readonly batch?: number;
+  onProgress?(done: number, total: number): void;
+  stopRequested?(): boolean;
+}
+
+/** Below five images a batch takes another code path in TensorFlow, whose sums differ in the last bit; a short batch is filled up to this. */
+const SMALLEST_BATCH = 5;
+
+/** The features of images: from the cache where they are, else through the backbone, decoding overlapped with the network. */
+export async function extractFeatures(images: readonly ContentImage[], options: FeatureOptions): Promise<FeatureExtraction> {
+  const { engine, graph, folded, cache, source } = options;
+  const width = graph.featureCount;
+  const values = new Float32Array(images.length * width);
+  const key = (image: ContentImage): string => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph);
+  const unusable = new Map<string, string>();
+
+  const missing: number[] = [];
+  const READS = 64;
+  for (let from = 0; from < images.length; from += READS) {
+    const entries = await Promise.all(images.slice(from, from + READS).map((image) => cache.read('features', key(image))));
+    for (const [offset, entry] of entries.entries()) {
+      if (entry !== undefined && entry.byteLength === width * 4) values.set(new Float32Array(Uint8Array.from(entry).buffer), (from + offset) * width);
+      else missing.push(from + offset);
+    }
+  }
+  const cached = images.length - missing.length;
+  options.onProgress?.(cached, images.length);
+  if (missing.length === 0) return { values, width, unusable, computed: 0, seconds: 0, stopped: false };
+
+  const began = performance.now();
+  const size = graph.preprocessing.crop;
+  const stored = source.preprocessing.size;
+  const margin = Math.floor((stored - size) / 2);
+  const batch = options.batch ?? 16;
+  const bytes = size * size * 3;
+  const pixels = new Uint8Array(batch * bytes);
+  let rows: number[] = [];
+  let computed = 0;
+  const writes: Promise<void>[] = [];
+
+  const flush = (): void => {
+    if (rows.length === 0) return;
+    const filled = Math.max(rows.length, Math.min(batch, SMALLEST_BATCH));
+    for (let slot = rows.length; slot < filled; slot++) pixels.copyWithin(slot * bytes, 0, bytes);
+    const features = engine.tf.tidy(() => {
+      const x = normalise(engine, graph, pixels.subarray(0, filled * bytes), filled);
+      return inferenceForward(engine, graph, folded, x, { until: graph.features }) as Tensor2D;
+    });
+    const data = features.dataSync<'float32'>();
+    features.dispose();
+    for (const [slot, row] of rows.entries()) {
+      const feature = data.slice(slot * width, (slot + 1) * width);
+      values.set(feature, row * width);
+      const image = images[row];
+      if (image !== undefined) writes.push(cache.write('features', key(image), new Uint8Array(feature.buffer)));
+    }
+    computed += rows.length;
+    rows = [];
+  };
+
+  const wanted = missing.flatMap((row) => images[row] ?? []);
+  let stopped = false;
+  for await (const item of source.stream(wanted)) {
+    if (options.stopRequested?.() === true) {
+      stopped = true;
+      break;
+    }
+    const row = missing[item.index] ?? 0;
+    if (item.pixels === undefined) {
+      unusable.set(images[row]?.path ?? '', item.reason ?? 'it could not be decoded');
+      continue;
+    }
+    cropInto(pixels, rows.length * bytes, item.pixels, { stored, size, top: margin, left: margin, flip: false });
+    rows.push(row);
+    if (rows.length === batch) {
+      flush();
+      options.onProgress?.(cached + computed + unusable.size, images.length);
+    }
+  }
+  if (!stopped) flush();
+  await Promise.all(writes);
+  options.onProgress?.(cached + computed + unusable.size, images.length);
+  return { values, width, unusable, computed, seconds: (performance.now() - began) / 1000, stopped };
+}
+
+/** Name of a cache entry: the image's bytes, how they became pixels, the weights, and where the network was cut. */
+export function featureKey(sha256: string, preprocessing: string, weightsSha256: string, graph: Graph): string {
+  return `${sha256}-${preprocessing}-${graph.name}-${graph.features}-${weightsSha256.slice(0, 16)}`;
+}

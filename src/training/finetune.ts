@@ -1,0 +1,342 @@
+// Finetune: every layer learns, from a head that was trained first on the frozen features (LP-FT, Kumar et al. 2022), so that a random
+// last layer doesn't tear up the backbone in its first steps.
+import type { Scalar, Tensor, Tensor1D, Tensor4D, Variable } from '@tensorflow/tfjs';
+import { cropInto } from '../dataset/augment.js';
+import type { PixelSource } from '../dataset/pixelSource.js';
+import type { Engine } from '../engine/load.js';
+import { foldBatchNorm, inferenceForward, normalise, trainingForward } from '../network/forward.js';
+import { parameterSpecs, type Graph } from '../network/graph.js';
+import type { Parameters } from '../network/parameters.js';
+import { ThawError } from '../protocol/errors.js';
+import type { Recipe } from '../protocol/run.js';
+import type { ContentImage } from './features.js';
+import { batchBounds, evaluateLogits, isBetter, type Evaluation, type LoopHooks } from './loop.js';
+import { clipByGlobalNorm, SgdMomentum, warmUpCosine } from './optimizer.js';
+import type { SeededRandom } from './random.js';
+
+export interface LabelledImage extends ContentImage {
+  /** Index into the classes. */
+  readonly class: number;
+}
+
+export interface FinetuneResult {
+  /** Of the best validation epoch; the caller's to dispose. Absent when no epoch ended. */
+  readonly parameters?: Parameters;
+  readonly bestEpoch: number;
+  readonly epochs: number;
+  readonly validation?: Evaluation;
+  /** Training images a second, over all epochs. */
+  readonly imagesPerSecond: number;
+}
+
+/** What finetune needs of a recipe. */
+export interface FinetuneRecipe {
+  readonly epochs: number;
+  readonly batch: number;
+  readonly body: NonNullable<Recipe['body']>;
+}
+
+/**
+ * Trains every layer: SGD with momentum, warm-up and half a cosine, gradients clipped by their global norm. After each epoch the running
+ * statistics are estimated anew (if the recipe says so) and the validation images scored by the folded network. Keeps the best epoch.
+ * @param parameters the start, head included; copied, so they stay the caller's
+ * @throws ThawError `diverged` when the loss is no longer a number, `image-gone` when an image can't be read any more
+ */
+export async function finetune(
+  engine: Engine,
+  graph: Graph,
+  parameters: Parameters,
+  train: readonly LabelledImage[],
+  validation: readonly LabelledImage[],
+  source: PixelSource,
+  recipe: FinetuneRecipe,
+  random: SeededRandom,
+  hooks: LoopHooks,
+): Promise<FinetuneResult> {
+  const { body } = recipe;
+  const { tf } = engine;
+  const network = new TrainableNetwork(engine, graph, parameters, body);
+  const optimizer = new SgdMomentum(tf, { momentum: body.momentum, weightDecay: (name) => (network.decays(name) ? body.weightDecay : 0) });
+  const bounds = batchBounds(train.length, recipe.batch);
+  const steps = bounds.length - 1;
+  const classes = network.classes;
+
+  let best: { parameters: Parameters; epoch: number; validation: Evaluation } | undefined;
+  let done = 0;
+  let seen = 0;
+  let spent = 0;
+  const result = (): FinetuneResult => ({
+    bestEpoch: best?.epoch ?? 0, epochs: done, imagesPerSecond: spent > 0 ? seen / spent : 0,
+    ...(best !== undefined && { parameters: best.parameters, validation: best.validation }),
+  });
+
+  try {
+    for (let epoch = 1; epoch <= recipe.epochs; epoch++) {
+      const began = performance.now();
+      const order = [...random.permutation(train.length)].flatMap((index) => train[index] ?? []);
+      const batches = new BatchReader(graph, source, order, augmented);
+      let step = 0;
+      let correct = 0;
+      let lossSum = 0;
+      let rate = 0;
+      let trained = 0;
+      for await (const { pixels, labels } of batches.read(bounds)) {
+        if (hooks.stopRequested()) return result();
+        rate = body.learningRate * warmUpCosine((epoch - 1) * steps + step, recipe.epochs * steps, body.warmupShare);
+        const current = rate;
+        const { loss, logits, gradients } = network.gradients(pixels, labels);
+        const score = evaluateLogits(logits, labels, classes).score;
+        if (!Number.isFinite(loss)) {
+          for (const gradient of gradients.values()) gradient.dispose();
+          throw new ThawError('run', 'diverged', `The loss stopped being a number in epoch ${String(epoch)}, step ${String(step + 1)}`,
+            'Train with a smaller learning rate or a larger batch, or use freeze');
+        }
+        const clipped = body.clipNorm > 0 ? clipByGlobalNorm(tf, gradients, body.clipNorm) : gradients;
+        optimizer.step(network.variables, clipped, (name) => (network.isHead(name) ? current * body.headLearningRateFactor : current));
+        for (const gradient of clipped.values()) gradient.dispose();
+        step++;
+        trained += labels.length;
+        correct += score.correct;
+        lossSum += loss * labels.length;
+        hooks.onStep?.({ epoch, step, steps, loss, imagesPerSecond: trained / ((performance.now() - began) / 1000) });
+      }
+      const trainSeconds = (performance.now() - began) / 1000;
+      seen += trained;
+      spent += trainSeconds;
+
+      if (body.batchNorm === 'batch' && body.reestimateImages > 0) {
+        const sample = [...random.permutation(train.length)].slice(0, body.reestimateImages).flatMap((index) => train[index] ?? []);
+        if (await network.reestimateStatistics(new BatchReader(graph, source, sample, centre), recipe.batch, hooks)) return result();
+      }
+      const scored = await network.evaluate(validation, source, hooks);
+      if (scored === undefined) return result();
+      if (isBetter(scored.score, best?.validation.score)) {
+        disposeParameters(best?.parameters);
+        best = { parameters: network.snapshot(), epoch, validation: scored };
+      }
+      done = epoch;
+      await hooks.onEpoch({
+        epoch, epochs: recipe.epochs, train: { accuracy: correct / trained, loss: lossSum / trained, correct, total: trained },
+        validation: scored.score, seconds: (performance.now() - began) / 1000, imagesPerSecond: trained / trainSeconds, learningRate: rate,
+      });
+    }
+    return result();
+  } catch (error) {
+    disposeParameters(best?.parameters);
+    throw error;
+  } finally {
+    optimizer.dispose();
+    network.dispose();
+  }
+
+  function augmented(margin: number): Crop {
+    const flip = body.flip && random.integer(2) === 1;
+    return body.crop ? { top: random.integer(margin + 1), left: random.integer(margin + 1), flip } : { ...centre(margin), flip };
+  }
+}
+
+/** Scores images under given parameters with the folded network; `undefined` when stopped. */
+export async function evaluateNetwork(
+  engine: Engine,
+  graph: Graph,
+  parameters: Parameters,
+  images: readonly LabelledImage[],
+  source: PixelSource,
+  hooks: Pick<LoopHooks, 'stopRequested'>,
+): Promise<Evaluation | undefined> {
+  const { tf } = engine;
+  const folded = foldBatchNorm(engine, graph, parameters);
+  const classes = classCount(graph, parameters);
+  const logits = new Float32Array(images.length * classes);
+  try {
+    let row = 0;
+    for await (const { pixels, labels } of new BatchReader(graph, source, images, centre).read(batchBounds(images.length, 16))) {
+      if (hooks.stopRequested()) return undefined;
+      const output = tf.tidy(() => inferenceForward(engine, graph, folded, normalise(engine, graph, pixels, labels.length)));
+      logits.set(output.dataSync<'float32'>(), row * classes);
+      output.dispose();
+      row += labels.length;
+    }
+  } finally {
+    folded.dispose();
+  }
+  return evaluateLogits(logits, images.map((image) => image.class), classes);
+}
+
+export function disposeParameters(parameters: Parameters | undefined): void {
+  for (const tensor of parameters?.values() ?? []) tensor.dispose();
+}
+
+interface Crop {
+  readonly top: number;
+  readonly left: number;
+  readonly flip: boolean;
+}
+
+function centre(margin: number): Crop {
+  return { top: Math.floor(margin / 2), left: Math.floor(margin / 2), flip: false };
+}
+
+interface Batch {
+  /** `[batch, crop, crop, 3]`, valid until the next batch is read. */
+  readonly pixels: Uint8Array;
+  readonly labels: Int32Array;
+}
+
+/** Turns images into batches of cropped pixels, in order. */
+class BatchReader {
+  constructor(
+    private readonly graph: Graph,
+    private readonly source: PixelSource,
+    readonly images: readonly LabelledImage[],
+    /** Chooses the crop of an image, given by how much the stored square is larger than the crop. */
+    private readonly crop: (margin: number) => Crop,
+  ) {}
+
+  /** Batches between the bounds given (from batchBounds). */
+  async *read(bounds: readonly number[]): AsyncGenerator<Batch> {
+    const size = this.graph.preprocessing.crop;
+    const stored = this.source.preprocessing.size;
+    const bytes = size * size * 3;
+    let part = 1;
+    let first = 0;
+    let next = bounds[part] ?? 0;
+    let pixels = new Uint8Array(next * bytes);
+    let labels = new Int32Array(next);
+    for await (const item of this.source.stream(this.images)) {
+      const image = this.images[item.index];
+      if (image === undefined) continue;
+      if (item.pixels === undefined) {
+        throw new ThawError('run', 'image-gone', `${image.path} can't be read any more: ${item.reason ?? 'it is gone'}`, 'Put the image back, or train again without it');
+      }
+      const slot = item.index - first;
+      cropInto(pixels, slot * bytes, item.pixels, { stored, size, ...this.crop(stored - size) });
+      labels[slot] = image.class;
+      if (item.index + 1 < next) continue;
+      yield { pixels, labels };
+      first = next;
+      next = bounds[++part] ?? next;
+      if ((next - first) * bytes !== pixels.length) pixels = new Uint8Array((next - first) * bytes);
+      labels = new Int32Array(next - first);
+    }
+  }
+}
+
+/** The network with its trainable tensors as variables, and batch norm's running statistics beside them. */
+class TrainableNetwork {
+  readonly variables = new Map<string, Variable>();
+  readonly classes: number;
+  private readonly statistics = new Map<string, Tensor1D>();
+  private readonly decaying = new Set<string>();
+  private readonly head = new Set<string>();
+  /** Node → its running mean's and variance's names. */
+  private readonly running = new Map<string, { mean: string; variance: string }>();
+
+  constructor(private readonly engine: Engine, private readonly graph: Graph, start: Parameters, private readonly body: NonNullable<Recipe['body']>) {
+    const { tf } = engine;
+    for (const spec of parameterSpecs(graph)) {
+      const tensor = start.get(spec.name);
+      if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);
+      if (spec.trainable) this.variables.set(spec.name, tf.variable(tensor, true));
+      else this.statistics.set(spec.name, tensor.clone() as Tensor1D);
+      if (spec.role === 'weight') this.decaying.add(spec.name);
+      if (spec.node === graph.head) this.head.add(spec.name);
+      if (spec.role === 'mean' || spec.role === 'variance') {
+        const names = this.running.get(spec.node) ?? { mean: '', variance: '' };
+        this.running.set(spec.node, { ...names, [spec.role]: spec.name });
+      }
+    }
+    this.classes = classCount(graph, start);
+  }
+
+  isHead(name: string): boolean {
+    return this.head.has(name);
+  }
+
+  /** Weight decay is for weights: on batch norm's scale and on offsets it only distorts. */
+  decays(name: string): boolean {
+    return this.decaying.has(name);
+  }
+
+  /** Mean cross-entropy of a batch, its logits, and the gradient of every trainable tensor. Moves the running statistics. */
+  gradients(pixels: Uint8Array, labels: Int32Array): { loss: number; logits: Float32Array; gradients: Map<string, Tensor> } {
+    const { tf } = this.engine;
+    let logits: Tensor | undefined;
+    const x = normalise(this.engine, this.graph, pixels, labels.length);
+    const { value, grads } = tf.variableGrads((): Scalar => {
+      const output = this.forward(x, this.body.batchNorm, this.body.batchNormMomentum);
+      logits = tf.keep(output);
+      const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), this.classes);
+      return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(output), truth), 1)));
+    }, [...this.variables.values()]);
+    x.dispose();
+    const byName = new Map<string, Tensor>();
+    for (const [name, variable] of this.variables) {
+      const gradient = grads[variable.name];
+      if (gradient === undefined) throw new Error(`no gradient for ${name}`);
+      byName.set(name, gradient);
+    }
+    const loss = value.dataSync()[0] ?? NaN;
+    const rows = logits?.dataSync<'float32'>() ?? new Float32Array();
+    value.dispose();
+    logits?.dispose();
+    return { loss, logits: rows, gradients: byName };
+  }
+
+  /** Running statistics as the plain average over batches of the images given, weights untouched. True when stopped. */
+  async reestimateStatistics(reader: BatchReader, batch: number, hooks: LoopHooks): Promise<boolean> {
+    const { tf } = this.engine;
+    let batches = 0;
+    for await (const { pixels, labels } of reader.read(batchBounds(reader.images.length, batch))) {
+      if (hooks.stopRequested()) return true;
+      batches++;
+      const x = normalise(this.engine, this.graph, pixels, labels.length);
+      tf.tidy(() => { this.forward(x, 'batch', 1 / batches); });
+      x.dispose();
+    }
+    return false;
+  }
+
+  /** Scores images with the folded network; `undefined` when stopped. */
+  evaluate(images: readonly LabelledImage[], source: PixelSource, hooks: LoopHooks): Promise<Evaluation | undefined> {
+    return evaluateNetwork(this.engine, this.graph, this.all(), images, source, hooks);
+  }
+
+  /** A copy of every tensor; cheap, since a later assignment replaces the variable's tensor and leaves the copy's alone. */
+  snapshot(): Parameters {
+    return new Map([...this.all()].map(([name, tensor]) => [name, tensor.clone()]));
+  }
+
+  dispose(): void {
+    for (const tensor of this.all().values()) tensor.dispose();
+  }
+
+  private all(): Parameters {
+    return new Map<string, Tensor>([...this.variables, ...this.statistics]);
+  }
+
+  private forward(x: Tensor4D, batchNorm: 'frozen' | 'batch', momentum: number): Tensor {
+    const { tf } = this.engine;
+    return trainingForward(this.engine, this.graph, this.all(), x, {
+      batchNorm,
+      onStatistics: (node, mean, variance) => {
+        const names = this.running.get(node);
+        if (names === undefined) throw new Error(`statistics of ${node}, which has none`);
+        for (const [name, value] of [[names.mean, mean], [names.variance, variance]] as const) {
+          const before = this.statistics.get(name);
+          if (before === undefined) throw new Error(`running statistics ${name} are missing`);
+          this.statistics.set(name, tf.tidy(() => tf.keep(tf.add(tf.mul(before, 1 - momentum), tf.mul(value, momentum)) as Tensor1D)));
+          before.dispose();
+          value.dispose();
+        }
+      },
+    });
+  }
+}
+
+function classCount(graph: Graph, parameters: Parameters): number {
+  const spec = parameterSpecs(graph).find((candidate) => candidate.node === graph.head && candidate.role === 'weight');
+  const classes = spec === undefined ? undefined : parameters.get(spec.name)?.shape[1];
+  if (classes === undefined) throw new Error(`${graph.name} has no head`);
+  return classes;
+}
