@@ -1,0 +1,315 @@
+// Forward passes of a graph: one for inference, batch norm folded into the convolutions, and one that gradients go through.
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Engine } from '../engine/load.js';
+import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode, type Padding } from './graph.js';
+
+type Tensorflow = Engine['tf'];
+
+type Activation = 'linear' | 'relu' | 'relu6';
+
+/** Tensors by PyTorch's name, in TensorFlow's layouts: see parameters.ts. */
+type ParameterTensors = ReadonlyMap<string, Tensor>;
+
+/** One or more nodes of a graph, done at once. */
+interface FoldedStep {
+  /** The first of the nodes, which says what is to be done. */
+  readonly node: GraphNode;
+  /** The last of them, by whose name the result is known. */
+  readonly output: string;
+  readonly inputs: readonly string[];
+  readonly filter?: Tensor;
+  readonly bias?: Tensor1D;
+  readonly activation: Activation;
+}
+
+/** A graph's parameters for inference. Its tensors live until `dispose`. */
+export interface FoldedParameters {
+  readonly steps: readonly FoldedStep[];
+  /** Filters and biases are copies: the parameters may change or go. */
+  dispose(): void;
+}
+
+/**
+ * Folds each batch norm, with its running statistics, into the convolution before it: w' = w γ/√(σ² + ε), b' = β − μ γ/√(σ² + ε)
+ * (Jacob et al. 2018, section 3.2). An activation that follows becomes part of the step; dropout goes.
+ */
+export function foldBatchNorm(engine: Engine, graph: Graph, parameters: ParameterTensors): FoldedParameters {
+  const { tf } = engine;
+  const readers = new Map<string, GraphNode[]>();
+  for (const node of graph.nodes) for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node]);
+  const onlyReader = (name: string): GraphNode | undefined => {
+    const all = readers.get(name) ?? [];
+    return all.length === 1 ? all[0] : undefined;
+  };
+  const done = new Set<string>();
+  /** Nodes that pass on what they get. */
+  const same = new Map<string, string>();
+  const steps: FoldedStep[] = [];
+  for (const node of graph.nodes) {
+    if (done.has(node.name)) continue;
+    const inputs = node.inputs.map((input) => same.get(input) ?? input);
+    if (node.op === 'dropout') {
+      same.set(node.name, only(inputs));
+      continue;
+    }
+    if (node.op === 'batchNorm') throw new Error(`${node.name} follows no convolution that only it reads: it can't be folded`);
+    if (node.op !== 'conv' && node.op !== 'depthwiseConv') {
+      const weights = node.op === 'dense'
+        ? { filter: parameter(parameters, `${node.name}.weight`).clone(), bias: parameter(parameters, `${node.name}.bias`).clone() as Tensor1D }
+        : {};
+      steps.push({ node, output: node.name, inputs, activation: 'linear', ...weights });
+      continue;
+    }
+    let output = node.name;
+    let next = onlyReader(output);
+    const batchNorm = next?.op === 'batchNorm' ? next : undefined;
+    if (batchNorm !== undefined) {
+      output = batchNorm.name;
+      done.add(output);
+      next = onlyReader(output);
+    }
+    let activation: Activation = 'linear';
+    if (next?.op === 'relu' || next?.op === 'relu6') {
+      activation = next.op;
+      output = next.name;
+      done.add(output);
+    }
+    steps.push({ node, output, inputs, activation, ...foldedWeights(tf, node, batchNorm, parameters) });
+  }
+  return {
+    steps,
+    dispose() {
+      for (const { filter, bias } of steps) {
+        filter?.dispose();
+        bias?.dispose();
+      }
+    },
+  };
+}
+
+/**
+ * The network without gradients, batch norm by its running statistics. An intermediate result is freed as soon as nothing more needs it.
+ * @param x `[batch, height, width, 3]`, normalised; stays the caller's
+ * @param options.until the node whose output is wanted, instead of the logits: one that isn't folded into a later one
+ * @returns logits `[batch, classes]`, or the output of `until`; the caller's to dispose
+ */
+export function inferenceForward(engine: Engine, graph: Graph, folded: FoldedParameters, x: Tensor4D, options: { until?: string } = {}): Tensor {
+  const { tf } = engine;
+  const wanted = options.until ?? folded.steps.at(-1)?.output ?? INPUT;
+  const last = folded.steps.findIndex((step) => step.output === wanted);
+  if (last < 0) throw new Error(`${graph.name} has no result called ${wanted} in inference`);
+  const steps = folded.steps.slice(0, last + 1);
+  const uses = new Map<string, number>();
+  for (const step of steps) for (const input of step.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
+  return tf.tidy(() => {
+    const results = new Map<string, Tensor>([[INPUT, x]]);
+    for (const step of steps) {
+      const inputs = step.inputs.map((name) => value(results, name));
+      results.set(step.output, tf.tidy(() => runFolded(tf, step, inputs)));
+      for (const name of step.inputs) {
+        const left = (uses.get(name) ?? 0) - 1;
+        uses.set(name, left);
+        if (left > 0 || name === INPUT) continue;
+        results.get(name)?.dispose();
+        results.delete(name);
+      }
+    }
+    return value(results, wanted);
+  });
+}
+
+export interface TrainingOptions {
+  /** `batch`: normalised by the batch's own statistics. `frozen`: by the running ones, which have no gradient and don't move. */
+  readonly batchNorm: 'frozen' | 'batch';
+  /**
+   * Batch norm's mean and Bessel-corrected variance over the batch, `[channels]` each, with `batch` only. The callee disposes both.
+   * Running statistics are the caller's to move.
+   */
+  readonly onStatistics?: (node: string, mean: Tensor1D, variance: Tensor1D) => void;
+  /** Draws the zeros of dropout; without it, dropout does nothing. */
+  readonly dropout?: { readonly seed: number };
+}
+
+/**
+ * The network as gradients go through it, by TensorFlow's fused kernels. Intermediate results live as long as the gradient needs them.
+ * @param x `[batch, height, width, 3]`, normalised; stays the caller's
+ * @returns logits `[batch, classes]`; the caller's to dispose
+ */
+export function trainingForward(engine: Engine, graph: Graph, parameters: ParameterTensors, x: Tensor4D, options: TrainingOptions): Tensor2D {
+  const { tf } = engine;
+  return tf.tidy(() => {
+    const results = new Map<string, Tensor>([[INPUT, x]]);
+    let logits: Tensor = x;
+    for (const [index, node] of graph.nodes.entries()) {
+      const inputs = node.inputs.map((name) => value(results, name));
+      logits = runTraining(engine, node, inputs, parameters, options, index);
+      results.set(node.name, logits);
+    }
+    return logits as Tensor2D;
+  });
+}
+
+/**
+ * Pixels to the network's input: (value − mean) / std of each colour.
+ * @param pixels `[batch, size, size, 3]`, 0 to 255
+ * @returns `[batch, size, size, 3]`; the caller's to dispose
+ */
+export function normalise(engine: Engine, graph: Graph, pixels: Uint8Array, batch: number): Tensor4D {
+  const size = Math.round(Math.sqrt(pixels.length / (batch * 3)));
+  if (batch * size * size * 3 !== pixels.length) throw new Error(`${String(pixels.length)} bytes are not ${String(batch)} square images`);
+  const { mean, std } = graph.preprocessing;
+  const [red, green, blue] = ([0, 1, 2] as const).map((colour) => Float32Array.from({ length: 256 }, (_, level) => (level - mean[colour]) / std[colour]));
+  if (red === undefined || green === undefined || blue === undefined) throw new Error('three colours');
+  const values = new Float32Array(pixels.length);
+  for (let at = 0; at < pixels.length; at += 3) {
+    values[at] = red[pixels[at] as number] as number;
+    values[at + 1] = green[pixels[at + 1] as number] as number;
+    values[at + 2] = blue[pixels[at + 2] as number] as number;
+  }
+  return engine.tf.tensor4d(values, [batch, size, size, 3], 'float32');
+}
+
+function foldedWeights(
+  tf: Tensorflow,
+  node: ConvNode | DepthwiseConvNode,
+  batchNorm: BatchNormNode | undefined,
+  parameters: ParameterTensors,
+): { filter: Tensor; bias?: Tensor1D } {
+  const filter = parameter(parameters, `${node.name}.weight`);
+  const bias = node.op === 'conv' && node.bias ? parameter(parameters, `${node.name}.bias`) : undefined;
+  if (batchNorm === undefined) return { filter: filter.clone(), ...(bias !== undefined && { bias: bias.clone() as Tensor1D }) };
+  const { scale, offset, mean, variance } = batchNormTensors(parameters, batchNorm);
+  const [foldedFilter, foldedBias] = tf.tidy(() => {
+    const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, batchNorm.epsilon)));
+    // Depthwise filters have their channels on the axis before the last.
+    const shaped = node.op === 'depthwiseConv' ? tf.reshape(factor, [node.channels, 1]) : factor;
+    const centred = bias === undefined ? tf.neg(mean) : tf.sub(bias, mean);
+    return [tf.mul(filter, shaped), tf.add(offset, tf.mul(centred, factor))];
+  });
+  return { filter: foldedFilter, bias: foldedBias as Tensor1D };
+}
+
+function runFolded(tf: Tensorflow, step: FoldedStep, inputs: readonly Tensor[]): Tensor {
+  const { node, filter, bias, activation } = step;
+  const x = only(inputs) as Tensor4D;
+  switch (node.op) {
+    case 'conv':
+    case 'depthwiseConv': {
+      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
+      const fused = node.op === 'conv' ? tf.fused.conv2d : tf.fused.depthwiseConv2d;
+      return fused({ x: padded, filter: filter as Tensor4D, strides: node.stride, pad, activation, ...(bias !== undefined && { bias }) });
+    }
+    case 'dense':
+      return tf.add(tf.matMul(x as Tensor as Tensor2D, filter as Tensor2D), bias as Tensor1D);
+    case 'relu':
+      return tf.relu(x);
+    case 'relu6':
+      return tf.relu6(x);
+    default:
+      return runPlain(tf, node, inputs);
+  }
+}
+
+function runTraining(
+  engine: Engine,
+  node: GraphNode,
+  inputs: readonly Tensor[],
+  parameters: ParameterTensors,
+  options: TrainingOptions,
+  index: number,
+): Tensor {
+  const { tf, kernels } = engine;
+  const x = only(inputs) as Tensor4D;
+  switch (node.op) {
+    case 'conv': {
+      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
+      const y = tf.conv2d(padded, parameter(parameters, `${node.name}.weight`) as Tensor4D, node.stride, pad);
+      return node.bias ? tf.add(y, parameter(parameters, `${node.name}.bias`)) : y;
+    }
+    case 'depthwiseConv': {
+      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
+      return tf.depthwiseConv2d(padded, parameter(parameters, `${node.name}.weight`) as Tensor4D, node.stride, pad);
+    }
+    case 'batchNorm': {
+      const { scale, offset, mean, variance } = batchNormTensors(parameters, node);
+      if (options.batchNorm === 'frozen') return kernels.batchNormInference(x, scale, offset, mean, variance, node.epsilon);
+      const { onStatistics } = options;
+      if (onStatistics === undefined) return kernels.batchNormTraining(x, scale, offset, node.epsilon);
+      return kernels.batchNormTraining(x, scale, offset, node.epsilon, (batchMean, batchVariance) => {
+        onStatistics(node.name, batchMean, batchVariance);
+      });
+    }
+    case 'relu':
+      return kernels.relu(x);
+    case 'relu6':
+      return kernels.relu6(x);
+    case 'dropout':
+      return options.dropout === undefined ? x : tf.dropout(x, node.rate, undefined, options.dropout.seed + index);
+    case 'dense':
+      return tf.add(tf.matMul(x as Tensor as Tensor2D, parameter(parameters, `${node.name}.weight`) as Tensor2D), parameter(parameters, `${node.name}.bias`));
+    default:
+      return runPlain(tf, node, inputs);
+  }
+}
+
+/** Nodes without parameters, the same in both passes. */
+function runPlain(tf: Tensorflow, node: GraphNode, inputs: readonly Tensor[]): Tensor {
+  switch (node.op) {
+    case 'maxPool':
+      return maxPool(tf, only(inputs) as Tensor4D, node);
+    case 'globalAveragePool':
+      return tf.mean(only(inputs), [1, 2]);
+    case 'add':
+      return inputs.reduce((sum, next) => tf.add(sum, next));
+    case 'concat':
+      return tf.concat([...inputs], 3);
+    default:
+      throw new Error(`${node.name}: ${node.op} has no forward pass here`);
+  }
+}
+
+/** TensorFlow's gradients know `same` and `valid` only, so PyTorch's padding is an op of its own. */
+function paddedForConvolution(tf: Tensorflow, x: Tensor4D, padding: Padding): { padded: Tensor4D; pad: 'same' | 'valid' } {
+  if (padding === 'same') return { padded: x, pad: 'same' };
+  const padded = padding === 0 ? x : tf.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]]);
+  return { padded, pad: 'valid' };
+}
+
+function maxPool(tf: Tensorflow, x: Tensor4D, node: MaxPoolNode): Tensor4D {
+  const { kernel, stride, padding, ceilMode } = node;
+  const sides = [x.shape[1], x.shape[2]].map((size): [number, number] => {
+    if (!ceilMode) return [padding, padding];
+    const full = size + 2 * padding;
+    let windows = Math.ceil((full - kernel) / stride) + 1;
+    // PyTorch drops a last window that would start in the padding at the end.
+    if ((windows - 1) * stride >= size + padding) windows--;
+    return [padding, padding + Math.max(0, (windows - 1) * stride + kernel - full)];
+  });
+  const [rows = [0, 0], columns = [0, 0]] = sides;
+  const padded = [...rows, ...columns].every((amount) => amount === 0) ? x : tf.pad(x, [[0, 0], rows, columns, [0, 0]], Number.NEGATIVE_INFINITY);
+  return tf.maxPool(padded, kernel, stride, 'valid');
+}
+
+function batchNormTensors(parameters: ParameterTensors, node: BatchNormNode): { scale: Tensor1D; offset: Tensor1D; mean: Tensor1D; variance: Tensor1D } {
+  const tensor = (suffix: string): Tensor1D => parameter(parameters, `${node.name}.${suffix}`) as Tensor1D;
+  return { scale: tensor('weight'), offset: tensor('bias'), mean: tensor('running_mean'), variance: tensor('running_var') };
+}
+
+function parameter(parameters: ParameterTensors, name: string): Tensor {
+  const tensor = parameters.get(name);
+  if (tensor === undefined) throw new Error(`parameter ${name} is missing`);
+  return tensor;
+}
+
+function value(results: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const tensor = results.get(name);
+  if (tensor === undefined) throw new Error(`${name} is read before it is there`);
+  return tensor;
+}
+
+/** The first input, which for most nodes is the only one. */
+function only<T>(inputs: readonly T[]): T {
+  const [first] = inputs;
+  if (first === undefined) throw new Error('a node without input');
+  return first;
+}
