@@ -1,14 +1,16 @@
 // A pretrained backbone, ready to use: its graph, its tensors, and where they came from.
 import { readFile } from 'node:fs/promises';
 import type { Engine } from '../engine/load.js';
+import type { Preprocessing } from '../dataset/decode.js';
 import { efficientNetLite0 } from '../network/efficientNetLite.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
-import type { Graph } from '../network/graph.js';
+import { parameterSpecs, type Graph } from '../network/graph.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
 import { readPyTorchFile } from '../network/weights/pickle.js';
 import { findWeights, type WeightsFile } from '../network/weights/provide.js';
 import { ThawError } from '../protocol/errors.js';
 import type { BackboneName } from '../protocol/run.js';
+import type { Head } from '../training/loop.js';
 
 export interface Backbone {
   /** With as many classes as the weights have; `graphFor` gives the graph with a new head. */
@@ -45,4 +47,24 @@ export async function loadBackbone(engine: Engine, name: BackboneName, environme
       for (const tensor of parameters.values()) tensor.dispose();
     },
   };
+}
+
+/** How images become the square of pixels that is cached: wider than the network's input, so that crops can be drawn from it. */
+export function preprocessingFor(backbone: BackboneName): Preprocessing {
+  const { resizeShortSide, kernel } = graphFor(backbone, 1).preprocessing;
+  return { id: `short${String(resizeShortSide)}-${kernel}-rgb-1`, resizeShortSide, size: resizeShortSide, kernel, colour: 'rgb' };
+}
+
+/** The backbone's tensors (copies that share memory) with another last layer; the caller disposes. */
+export function withHead(engine: Engine, graph: Graph, backbone: Backbone, head: Head): Parameters {
+  const { tf } = engine;
+  return new Map(parameterSpecs(graph).map((spec) => {
+    if (spec.node === graph.head) {
+      const classes = head.bias.length;
+      return [spec.name, spec.role === 'weight' ? tf.tensor(head.weight, [head.weight.length / classes, classes]) : tf.tensor(head.bias, [classes])];
+    }
+    const tensor = backbone.parameters.get(spec.name);
+    if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);
+    return [spec.name, tensor.clone()];
+  }));
 }

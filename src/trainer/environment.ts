@@ -6,9 +6,7 @@ import { findRuntime } from '../engine/runtime.js';
 import type { WeightsFile } from '../network/weights/provide.js';
 import { ThawError } from '../protocol/errors.js';
 import type { RunRecord } from '../protocol/run.js';
-import { version } from '../../package.json';
-
-export const THAW_VERSION: string = version;
+import { THAW_VERSION } from './version.js';
 
 const GIB = 1024 ** 3;
 const DEFAULT_CACHE_GIB = 10;

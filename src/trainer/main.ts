@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { checkEngine } from '../engine/selfCheck.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
 import { RunWriter } from '../runs/runWriter.js';
-import { datasetFolder } from './datasetFolder.js';
+import { datasetFolder } from '../runs/datasetFolder.js';
 import { train } from './train.js';
 
 async function main(): Promise<number> {

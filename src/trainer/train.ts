@@ -22,9 +22,9 @@ import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
 import { evaluateHead, trainHead, type FeatureSet, type HeadResult } from '../training/freeze.js';
-import { newHead, type EpochReport, type Evaluation, type Head, type LoopHooks } from '../training/loop.js';
+import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
-import { graphFor, loadBackbone, type Backbone } from './backbone.js';
+import { graphFor, loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
 import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueueName } from './environment.js';
 
 export interface TrainOptions {
@@ -94,7 +94,7 @@ class TrainingJob {
       await writer.update({ state: 'running', environment });
 
       const cache = new ContentCache({ folder: path.join(cacheFolder(options.environment), 'images'), capBytes: cacheCapBytes(options.environment) });
-      const source = new PixelSource({ root: listing.root, graph: backbone.graph, cache });
+      const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(configuration.backbone), cache });
       const contents = listing.images.flatMap((image) => {
         const content = hashes.get(image.path);
         return content?.sha256 === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];
@@ -284,20 +284,6 @@ function selectSplit(dataset: Dataset, split: 'train' | 'validation' | 'test', r
     values.set(features.values.subarray(row * width, (row + 1) * width), index * width);
   }
   return { images, features: { values, width, labels: Int32Array.from(images, (image) => image.class) } };
-}
-
-/** The backbone's tensors (copies that share memory) with another last layer. */
-function withHead(engine: Engine, graph: Graph, backbone: Backbone, head: Head): Parameters {
-  const { tf } = engine;
-  return new Map(parameterSpecs(graph).map((spec) => {
-    if (spec.node === graph.head) {
-      const shape = spec.role === 'weight' ? [head.weight.length / head.bias.length, head.bias.length] : [head.bias.length];
-      return [spec.name, tf.tensor(spec.role === 'weight' ? head.weight : head.bias, shape)];
-    }
-    const tensor = backbone.parameters.get(spec.name);
-    if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);
-    return [spec.name, tensor.clone()];
-  }));
 }
 
 function predictionsOf(images: readonly LabelledImage[], split: 'validation' | 'test', evaluation: Evaluation, classes: number): Prediction[] {

@@ -35,7 +35,8 @@ export interface FeatureOptions {
   /** SHA-256 of the weights file: features of other weights are other features. */
   readonly weightsSha256: string;
   readonly source: PixelSource;
-  readonly cache: ContentCache;
+  /** Where features are looked up and kept; none: computed, not kept. */
+  readonly cache: ContentCache | undefined;
   readonly batch?: number;
   onProgress?(done: number, total: number): void;
   stopRequested?(): boolean;
@@ -55,7 +56,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   const missing: number[] = [];
   const READS = 64;
   for (let from = 0; from < images.length; from += READS) {
-    const entries = await Promise.all(images.slice(from, from + READS).map((image) => cache.read('features', key(image))));
+    const entries = await Promise.all(images.slice(from, from + READS).map((image) => cache?.read('features', key(image))));
     for (const [offset, entry] of entries.entries()) {
       if (entry !== undefined && entry.byteLength === width * 4) values.set(new Float32Array(Uint8Array.from(entry).buffer), (from + offset) * width);
       else missing.push(from + offset);
@@ -90,7 +91,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
       const feature = data.slice(slot * width, (slot + 1) * width);
       values.set(feature, row * width);
       const image = images[row];
-      if (image !== undefined) writes.push(cache.write('features', key(image), new Uint8Array(feature.buffer)));
+      if (image !== undefined && cache !== undefined) writes.push(cache.write('features', key(image), new Uint8Array(feature.buffer)));
     }
     computed += rows.length;
     rows = [];

@@ -1,0 +1,104 @@
+// `thaw`: the trainer's jobs from a terminal.
+import { EXIT, ThawError } from '../protocol/errors.js';
+import { THAW_VERSION } from './version.js';
+import type { Command } from './commands/command.js';
+
+const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  train: {
+    usage: 'train FOLDER --strategy freeze|finetune [--backbone efficientnet_lite0] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    summary: 'train on a folder of images, one subfolder a class',
+    load: async () => (await import('./commands/train.js')).trainCommand,
+  },
+  inspect: {
+    usage: 'inspect FOLDER [--split-seed N] [--json]',
+    summary: 'classes, counts, split, and what is left out and why',
+    load: async () => (await import('./commands/inspect.js')).inspectCommand,
+  },
+  estimate: {
+    usage: 'estimate FOLDER [--backbone efficientnet_lite0] [--json]',
+    summary: 'how long freeze and finetune would take, measured on two batches',
+    load: async () => (await import('./commands/estimate.js')).estimateCommand,
+  },
+  runs: {
+    usage: 'runs [DIR] [--json]',
+    summary: 'the runs of a workspace or of a runs folder',
+    load: async () => (await import('./commands/runs.js')).runsCommand,
+  },
+  compare: {
+    usage: 'compare RUN RUN [--json]',
+    summary: 'two runs, image by image',
+    load: async () => (await import('./commands/compare.js')).compareCommand,
+  },
+  stop: {
+    usage: 'stop RUN',
+    summary: 'stop a run, keeping its best weights',
+    load: async () => (await import('./commands/stop.js')).stopCommand,
+  },
+  setup: {
+    usage: 'setup [--json]',
+    summary: 'fetch TensorFlow and the pretrained weights, and prove that they work',
+    load: async () => (await import('./commands/setUp.js')).setUpCommand,
+  },
+  doctor: {
+    usage: 'doctor [--json]',
+    summary: 'engine, device, versions, cache, and what is missing',
+    load: async () => (await import('./commands/doctor.js')).doctorCommand,
+  },
+  'clear-cache': {
+    usage: 'clear-cache [--json]',
+    summary: 'remove cached pixels and features',
+    load: async () => (await import('./commands/clearCache.js')).clearCacheCommand,
+  },
+};
+
+function help(): string {
+  const rows = Object.values(COMMANDS).map(({ usage, summary }) => `  thaw ${usage}\n      ${summary}`);
+  return `Thaw ${THAW_VERSION}: train an image classifier by freeze or finetune.\n\n${rows.join('\n')}\n\nExit codes: 0 done, 1 failed, 2 bad arguments or dataset, 3 engine not ready, 130 stopped.\n`;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(help());
+    return name === undefined ? EXIT.badInput : EXIT.done;
+  }
+  if (name === '--version') {
+    process.stdout.write(`${THAW_VERSION}\n`);
+    return EXIT.done;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) throw new ThawError('input', 'unknown-command', `There is no command ${JSON.stringify(name)}`, `Use one of: ${Object.keys(COMMANDS).join(', ')}`);
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(`thaw ${entry.usage}\n${entry.summary}\n`);
+    return EXIT.done;
+  }
+  const command = await entry.load();
+  try {
+    return await command(rest);
+  } catch (error) {
+    if (isArgumentError(error)) throw new ThawError('input', 'bad-arguments', error.message, `Usage: thaw ${entry.usage}`);
+    throw error;
+  }
+}
+
+/** What node's parseArgs throws. */
+function isArgumentError(error: unknown): error is Error {
+  return error instanceof TypeError && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_PARSE_ARGS');
+}
+
+const args = process.argv.slice(2);
+main(args).then(
+  (code) => { process.exitCode = code; },
+  (error: unknown) => {
+    const known = error instanceof ThawError;
+    const code = known ? { input: EXIT.badInput, engine: EXIT.engineNotReady, run: EXIT.failed }[error.kind] : EXIT.failed;
+    if (args.includes('--json')) {
+      const line = known
+        ? { type: 'error', code: error.code, message: error.message, next: error.next }
+        : { type: 'error', code: 'unexpected', message: error instanceof Error ? error.message : String(error), next: 'Report it, with what the command printed' };
+      process.stdout.write(`${JSON.stringify(line)}\n`);
+    }
+    process.stderr.write(known ? `${error.message}. ${error.next}.\n` : `${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.exitCode = code;
+  },
+);

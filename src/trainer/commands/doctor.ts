@@ -1,0 +1,17 @@
+// `thaw doctor`: what is here, what is missing, what to do.
+import { parseArgs } from 'node:util';
+import { EXIT } from '../../protocol/errors.js';
+import { examine } from '../doctor.js';
+import { printJson, type Command } from './command.js';
+
+export const doctorCommand: Command = async (args) => {
+  const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } } });
+  const checks = await examine(process.env);
+  if (values.json) {
+    printJson({ checks });
+  } else {
+    const width = Math.max(...checks.map(({ name }) => name.length));
+    for (const { name, state, detail } of checks) process.stdout.write(`${{ ok: '✓', warning: '!', missing: '✗' }[state]} ${name.padEnd(width)}  ${detail}\n`);
+  }
+  return checks.some(({ state }) => state === 'missing') ? EXIT.engineNotReady : EXIT.done;
+};

@@ -1,0 +1,26 @@
+// `thaw estimate`: how long freeze and finetune would take on a folder.
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { formatCount } from '../../metrics/format.js';
+import { EXIT, ThawError } from '../../protocol/errors.js';
+import { BACKBONES } from '../../protocol/run.js';
+import { estimate } from '../estimate.js';
+import { printJson, requiredArgument, type Command } from './command.js';
+
+export const estimateCommand: Command = async (args) => {
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string', default: 'efficientnet_lite0' }, json: { type: 'boolean', default: false } } });
+  const backbone = BACKBONES.find((known) => known === values.backbone);
+  if (backbone === undefined) throw new ThawError('input', 'bad-arguments', `--backbone ${JSON.stringify(values.backbone)} is unknown`, `Use one of: ${BACKBONES.join(', ')}`);
+  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), backbone, process.env);
+  if (values.json) {
+    printJson(measured);
+  } else {
+    process.stdout.write(`${formatCount(measured.images)} images on ${measured.device}, measured on two batches\n`
+      + `  freeze    about ${inWords(measured.freeze.seconds)}\n  finetune  about ${inWords(measured.finetune.seconds)}\n`);
+  }
+  return EXIT.done;
+};
+
+function inWords(seconds: number): string {
+  return seconds < 90 ? `${String(Math.max(1, Math.round(seconds)))} s` : `${String(Math.round(seconds / 60))} min`;
+}

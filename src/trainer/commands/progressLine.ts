@@ -1,0 +1,68 @@
+// Progress in a terminal: one line that is rewritten; elsewhere plain lines, fewer of them.
+import type { WriteStream } from 'node:tty';
+import { formatAccuracy, formatCount, formatInterval, formatSpeed } from '../../metrics/format.js';
+import type { TrainerEvent } from '../../protocol/events.js';
+
+const WIDTH = 24;
+
+export class ProgressLine {
+  private open = false;
+  private lastPhase = '';
+
+  constructor(private readonly stream: Pick<WriteStream, 'write'> & { isTTY?: boolean; columns?: number }) {}
+
+  show(event: TrainerEvent): void {
+    switch (event.type) {
+      case 'phase':
+        if (event.done !== undefined && event.total !== undefined && event.phase === 'features') {
+          this.rewrite(`${bar(event.done, event.total)} features ${formatCount(event.done)} of ${formatCount(event.total)}`);
+          if (event.done === event.total) this.end();
+        } else if (event.message !== this.lastPhase) {
+          this.line(event.message);
+        }
+        this.lastPhase = event.message;
+        break;
+      case 'step':
+        this.rewrite(`${bar(event.step, event.steps)} epoch ${String(event.epoch)}, step ${String(event.step)} of ${String(event.steps)}, loss ${event.loss.toFixed(3)}, ${formatSpeed(event.imagesPerSecond)}`);
+        break;
+      case 'epoch':
+        this.line(`epoch ${String(event.epoch)} of ${String(event.epochs)}  val ${formatAccuracy(event.validation.accuracy)} ${formatInterval(event.interval)}  train ${formatAccuracy(event.train.accuracy)}  loss ${event.validation.loss.toFixed(3)}  ${event.seconds.toFixed(1)} s`);
+        break;
+      case 'message':
+        this.line(event.text);
+        break;
+    }
+  }
+
+  /** A whole line, after whatever is being rewritten. */
+  line(text: string): void {
+    this.clear();
+    this.stream.write(`${text}\n`);
+  }
+
+  /** Shows bytes of a download. */
+  bytes(message: string, done: number, total: number): void {
+    this.rewrite(`${bar(done, total)} ${message}, ${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`);
+  }
+
+  end(): void {
+    if (this.open) this.stream.write('\n');
+    this.open = false;
+  }
+
+  private rewrite(text: string): void {
+    if (this.stream.isTTY !== true) return;
+    this.stream.write(`\r\u001b[K${text.slice(0, (this.stream.columns ?? 80) - 1)}`);
+    this.open = true;
+  }
+
+  private clear(): void {
+    if (this.open) this.stream.write('\r\u001b[K');
+    this.open = false;
+  }
+}
+
+function bar(done: number, total: number): string {
+  const filled = total === 0 ? 0 : Math.round((Math.min(done, total) / total) * WIDTH);
+  return `${'█'.repeat(filled)}${'░'.repeat(WIDTH - filled)}`;
+}
