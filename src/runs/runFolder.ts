@@ -1,0 +1,72 @@
+// Where runs lie, what they are called, and how a new one begins.
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as v from 'valibot';
+import { ThawError } from '../protocol/errors.js';
+import { runRecordSchema, type RunRecord, type Strategy } from '../protocol/run.js';
+import { writeFileAtomic } from '../storage/atomicFile.js';
+import { workspaceOf } from './datasetFolder.js';
+import { assertWritableFolders, isCode } from './guardedFiles.js';
+
+/** `20261124-173639-freeze-3f9a1c`: the time in UTC, so that names sort by age, and six digits by chance. */
+export function newRunId(strategy: Strategy, now: Date): string {
+  const time = now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
+  return `${time}-${strategy}-${randomBytes(3).toString('hex')}`;
+}
+
+/** `<workspace folder>/.thaw/runs` */
+export function runsFolderFor(workspaceFolder: string): string {
+  return path.join(workspaceFolder, '.thaw', 'runs');
+}
+
+/**
+ * Makes the folder of a new run with its `run.json`, and what is missing above it; inside `.thaw`, a `.gitignore` of `*` comes first.
+ * Returns its absolute path.
+ * @throws ThawError `unsafe-path` when `.thaw` or `runs` is a link, `run-exists`
+ */
+export async function createRunFolder(runsFolder: string, record: RunRecord): Promise<string> {
+  const folder = path.resolve(runsFolder);
+  const content = recordText(record);
+  const workspace = workspaceOf(folder);
+  if (workspace === undefined) {
+    await mkdir(folder, { recursive: true });
+  } else {
+    const thaw = path.dirname(folder);
+    await makeRealFolder(thaw, workspace);
+    await writeIfMissing(path.join(thaw, '.gitignore'), '*\n');
+    await makeRealFolder(folder, workspace);
+  }
+  const directory = path.join(folder, record.id);
+  try {
+    await mkdir(directory);
+  } catch (error) {
+    if (isCode(error, 'EEXIST')) throw new ThawError('run', 'run-exists', `There is already a run ${record.id} in ${folder}`, 'Start the training again', { cause: error });
+    throw error;
+  }
+  await writeFileAtomic(path.join(directory, 'run.json'), content);
+  return directory;
+}
+
+/** `run.json` as it is written: checked, its keys in the schema's order, so that two records differ only where they say something else. */
+export function recordText(record: RunRecord): string {
+  return `${JSON.stringify(v.parse(runRecordSchema, record), undefined, 2)}\n`;
+}
+
+async function makeRealFolder(folder: string, within: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error;
+  }
+  assertWritableFolders(folder, within);
+}
+
+/** `wx` refuses anything that has the name, a dangling link too. */
+async function writeIfMissing(file: string, content: string): Promise<void> {
+  try {
+    await writeFile(file, content, { flag: 'wx' });
+  } catch (error) {
+    if (!isCode(error, 'EEXIST')) throw error;
+  }
+}
