@@ -55,7 +55,7 @@ export function withDependencies(name) {
 /** Writes the licence texts of packages to one file, packages with the same text together. */
 export function writeNotices(file, names) {
   const byText = new Map();
-  for (const name of [...new Set(names)].sort()) {
+  for (const name of [...new Set(names)].filter((each) => !each.startsWith('@types/')).sort()) {
     const folder = findPackage(name, ROOT) ?? path.join(MODULES, name);
     const { version, license, author, homepage } = readManifest(folder);
     const texts = fs.readdirSync(folder)
@@ -80,7 +80,7 @@ function licensingSection(folder) {
 }
 
 function findPackage(name, from) {
-  const paths = createRequire(path.join(from, 'package.json')).resolve.paths(name) ?? [];
+  const paths = createRequire(path.join(from, 'package.json')).resolve.paths(`${name}/package.json`) ?? [];
   return paths.map((folder) => path.join(folder, name)).find((folder) => fs.existsSync(path.join(folder, 'package.json')));
 }
 

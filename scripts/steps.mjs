@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The repository. */
-export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+/** The repository. (Bundled into a test, where there is no module URL: the working directory.) */
+export const ROOT = import.meta.url === undefined ? process.cwd() : path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Runs one step of set-up or of the tests, between a line that names it and a line with its time. Errors pass through. */
 export async function step(title, work) {
@@ -37,12 +37,13 @@ export async function run(command, args, { accept = [0], ...options } = {}) {
 
 /** True when the module at `url` is the script that Node was started with. */
 export function isMain(url) {
-  return process.argv[1] !== undefined && fileURLToPath(url) === path.resolve(process.argv[1]);
+  return url !== undefined && process.argv[1] !== undefined && fileURLToPath(url) === path.resolve(process.argv[1]);
 }
 
-/** Runs a script's main function; an error ends the process with code 1, without a stack when a person can act on it. */
+/** Runs a script's main function in the repository; an error ends the process with code 1, without a stack when a person can act on it. */
 export async function main(work) {
   try {
+    process.chdir(ROOT);
     await work();
   } catch (error) {
     console.error(error instanceof StepError ? `\n${error.message}` : error);
