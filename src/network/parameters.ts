@@ -57,7 +57,7 @@ export function loadParameters(tf: Tensorflow, graph: Graph, state: StateDict, o
 }
 
 /** The reverse of `loadParameters`: PyTorch's layouts. A tensor that nothing has touched comes back bit for bit. */
-export function toStateDict(_tf: Tensorflow, graph: Graph, parameters: ReadonlyMap<string, Tensor>): StateDict {
+export function toStateDict(graph: Graph, parameters: ReadonlyMap<string, Tensor>): StateDict {
   return new Map(parameterSpecs(graph).map((spec) => {
     const tensor = parameters.get(spec.name);
     if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);

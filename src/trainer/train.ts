@@ -210,7 +210,7 @@ class TrainingJob {
   private async writeModel(engine: Engine, backbone: Backbone, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
     const folder = path.join(this.writer.directory, 'model');
     await mkdir(folder, { recursive: true });
-    await writeFileAtomic(path.join(folder, 'model.safetensors'), writeSafetensors(toStateDict(engine.tf, graph, parameters)));
+    await writeFileAtomic(path.join(folder, 'model.safetensors'), writeSafetensors(toStateDict(graph, parameters)));
     const { configuration } = this.writer.record;
     await writeFileAtomic(path.join(folder, 'model.json'), `${JSON.stringify({
       schemaVersion: 1, backbone: configuration.backbone, classes, preprocessing: graph.preprocessing,
