@@ -1,0 +1,168 @@
+// From an image file to a square of pixels. What a file is, its bytes say; a hostile file can cost time and memory within bounds, no more.
+import { open, type FileHandle } from 'node:fs/promises';
+import sharp, { type Sharp } from 'sharp';
+import { formatBytes, formatCount } from '../metrics/format.js';
+import { ThawError } from '../protocol/errors.js';
+import { detectImageFormat, HEAD_BYTES, isDecoded } from './imageFormat.js';
+
+/** How an image becomes pixels. */
+export interface Preprocessing {
+  /** Part of every cache key: another id where the pixels would be others. */
+  readonly id: string;
+  /** The short side after resizing; the long side keeps the proportion, rounded down, as torchvision's Resize does. */
+  readonly resizeShortSide: number;
+  /** Side of the square that is cut out of the centre. */
+  readonly size: number;
+  /** Catmull-Rom, widened when shrinking: PIL's bicubic. */
+  readonly kernel: 'cubic';
+  readonly colour: 'rgb';
+}
+
+/** 134 megapixels: above any camera phone's 108, below what would fill the memory of a small machine. */
+export const MAX_PIXELS = 2 ** 27;
+/** Of a file. */
+export const MAX_FILE_BYTES = 256 * 2 ** 20;
+/** Beyond this proportion only the middle of an image is resized: the rest would be millions of pixels that the crop throws away. */
+const EXTREME_PROPORTION = 8;
+
+/**
+ * Decodes an image and cuts out the square that a network sees. EXIF orientation is honoured, alpha is laid over white; gray, CMYK and
+ * 16 bits become 8-bit sRGB; of an animation or a file of several pages the first is taken. Damage anywhere in the file is an error, also outside the square
+ * (but for images more than eight times as long as wide).
+ * @param source a path, or the file's bytes
+ * @returns `[size, size, 3]` bytes
+ * @throws ThawError of kind `input`: `unreadable-image`, `empty-image`, `unsupported-image`, `damaged-image`, `oversized-image`; the message
+ * stands by itself after a file's name
+ */
+export async function decodeImage(source: string | Buffer, preprocessing: Preprocessing): Promise<Uint8Array> {
+  const bytes = typeof source === 'string' ? await readImageFile(source) : source;
+  checkFormat(bytes);
+  configure();
+  const { width, height } = await dimensions(bytes);
+  if (width * height > MAX_PIXELS) {
+    throw imageError('oversized-image', `Too large: ${formatCount(width)} × ${formatCount(height)} pixels, the limit is ${formatCount(MAX_PIXELS / 1e6)} million`, 'Make the image smaller');
+  }
+  const { resizeShortSide: short, size, kernel } = preprocessing;
+  let pipeline = openImage(bytes);
+  let resized = resizedSize(width, height, short);
+  if (Math.max(width, height) > EXTREME_PROPORTION * Math.min(width, height)) {
+    const middle = middleOf(width, height);
+    pipeline = pipeline.extract(middle);
+    resized = resizedSize(middle.width, middle.height, short);
+  }
+  try {
+    const { data, info } = await pipeline
+      .flatten({ background: '#ffffff' })
+      .toColourspace('srgb')
+      .resize(resized.width, resized.height, { fit: 'fill', kernel })
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (info.width !== resized.width || info.height !== resized.height || (info.channels !== 3 && info.channels !== 1)) {
+      throw new Error(`sharp gave ${info.width} × ${info.height} × ${info.channels} for ${resized.width} × ${resized.height} × 3`);
+    }
+    return cutCentre(data, info.width, info.height, info.channels, size);
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
+/** The size after resizing the short side to `short`, as torchvision's Resize computes it. */
+export function resizedSize(width: number, height: number, short: number): { width: number; height: number } {
+  return width <= height
+    ? { width: short, height: Math.floor((short * height) / width) }
+    : { width: Math.floor((short * width) / height), height: short };
+}
+
+/** The offset of a centre crop, as torchvision's CenterCrop computes it: Python's round, halves to even. */
+export function centreOffset(length: number, size: number): number {
+  const half = (length - size) / 2;
+  const down = Math.floor(half);
+  return half - down === 0.5 ? down + (down % 2) : Math.round(half);
+}
+
+/** Reads an image file whole. @throws ThawError `unreadable-image` or `oversized-image` */
+export async function readImageFile(file: string): Promise<Buffer> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(file, 'r');
+    const info = await handle.stat();
+    if (!info.isFile()) throw imageError('unreadable-image', 'Not a regular file', 'Remove it from the class folder');
+    if (info.size > MAX_FILE_BYTES) throw imageError('oversized-image', `Too large: ${formatBytes(info.size)}, the limit is ${formatBytes(MAX_FILE_BYTES)}`, 'Make the image smaller');
+    const bytes = Buffer.allocUnsafeSlow(info.size);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, filled);
+      if (bytesRead === 0) break; // shorter than a moment ago
+      filled += bytesRead;
+    }
+    return bytes.subarray(0, filled);
+  } catch (error) {
+    if (error instanceof ThawError) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw imageError('unreadable-image', `The file can't be read (${code})`, 'Check the file and its permissions', error);
+  } finally {
+    await handle?.close();
+  }
+}
+
+function checkFormat(bytes: Buffer): void {
+  if (bytes.length === 0) throw imageError('empty-image', 'The file is empty', 'Remove it, or fetch it again');
+  const format = detectImageFormat(bytes.subarray(0, HEAD_BYTES));
+  if (isDecoded(format)) return;
+  if (format === undefined) throw imageError('unsupported-image', 'Not an image: its bytes are none of JPEG, PNG, WebP, GIF, TIFF and AVIF', 'Remove it, or fetch it again');
+  throw imageError('unsupported-image', `${format} is not supported; JPEG, PNG, WebP, GIF, TIFF and AVIF are`, 'Convert it to PNG or JPEG');
+}
+
+function openImage(bytes: Buffer): Sharp {
+  return sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: MAX_PIXELS, pages: 1 });
+}
+
+/** Width and height as seen, EXIF orientation applied. */
+async function dimensions(bytes: Buffer): Promise<{ width: number; height: number }> {
+  try {
+    // The limit is checked by the caller, whose message has the numbers; headers alone cost nothing.
+    const { autoOrient, pageHeight } = await sharp(bytes, { failOn: 'error', limitInputPixels: false, pages: 1 }).metadata();
+    return { width: autoOrient.width, height: pageHeight ?? autoOrient.height };
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
+/** The middle of a very long image: a little more than the square in the centre. */
+function middleOf(width: number, height: number): { left: number; top: number; width: number; height: number } {
+  const long = Math.max(width, height);
+  const kept = Math.min(long, Math.min(width, height) * EXTREME_PROPORTION);
+  const start = Math.floor((long - kept) / 2);
+  return width > height ? { left: start, top: 0, width: kept, height } : { left: 0, top: start, width, height: kept };
+}
+
+function cutCentre(data: Buffer, width: number, height: number, channels: 1 | 3, size: number): Uint8Array {
+  const left = centreOffset(width, size);
+  const top = centreOffset(height, size);
+  const pixels = new Uint8Array(size * size * 3);
+  for (let y = 0; y < size; y++) {
+    const from = ((top + y) * width + left) * channels;
+    if (channels === 3) pixels.set(data.subarray(from, from + size * 3), y * size * 3);
+    else for (let x = 0; x < size; x++) pixels.fill(data[from + x] ?? 0, (y * size + x) * 3, (y * size + x) * 3 + 3);
+  }
+  return pixels;
+}
+
+/** libvips: one thread an image (several images are decoded at once instead), and no cache of operations, since no file comes twice. */
+let configured = false;
+function configure(): void {
+  if (configured) return;
+  configured = true;
+  sharp.concurrency(1);
+  sharp.cache(false);
+}
+
+function damaged(error: unknown): ThawError {
+  // libvips hands out all that its loaders said, oldest first.
+  const said = (error instanceof Error ? error.message : String(error)).trim().split('\n').at(-1)?.slice(0, 200) ?? '';
+  return imageError('damaged-image', `Cut short or damaged${said === '' ? '' : ` (${said})`}`, 'Remove it, or fetch it again', error);
+}
+
+function imageError(code: string, message: string, next: string, cause?: unknown): ThawError {
+  return new ThawError('input', code, message, next, cause === undefined ? undefined : { cause });
+}
