@@ -14,6 +14,9 @@ export interface ContentImage {
   readonly sha256: string;
 }
 
+/** Where pixels come from. */
+export type Pixels = Pick<PixelSource, 'stream' | 'preprocessing'>;
+
 export interface FeatureExtraction {
   /** `[images, width]`, in the order asked for; rows of unusable images are zeros. */
   readonly values: Float32Array;
@@ -34,7 +37,7 @@ export interface FeatureOptions {
   readonly folded: FoldedParameters;
   /** SHA-256 of the weights file: features of other weights are other features. */
   readonly weightsSha256: string;
-  readonly source: PixelSource;
+  readonly source: Pixels;
   /** Where features are looked up and kept; none: computed, not kept. */
   readonly cache: ContentCache | undefined;
   readonly batch?: number;

@@ -2,14 +2,13 @@
 // last layer doesn't tear up the backbone in its first steps.
 import type { Scalar, Tensor, Tensor1D, Tensor4D, Variable } from '@tensorflow/tfjs';
 import { cropInto } from '../dataset/augment.js';
-import type { PixelSource } from '../dataset/pixelSource.js';
 import type { Engine } from '../engine/load.js';
 import { foldBatchNorm, inferenceForward, normalise, trainingForward } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import type { Parameters } from '../network/parameters.js';
 import { ThawError } from '../protocol/errors.js';
 import type { Recipe } from '../protocol/run.js';
-import type { ContentImage } from './features.js';
+import type { ContentImage, Pixels } from './features.js';
 import { batchBounds, evaluateLogits, isBetter, type Evaluation, type LoopHooks } from './loop.js';
 import { clipByGlobalNorm, SgdMomentum, warmUpCosine } from './optimizer.js';
 import type { SeededRandom } from './random.js';
@@ -48,7 +47,7 @@ export async function finetune(
   parameters: Parameters,
   train: readonly LabelledImage[],
   validation: readonly LabelledImage[],
-  source: PixelSource,
+  source: Pixels,
   recipe: FinetuneRecipe,
   random: SeededRandom,
   hooks: LoopHooks,
@@ -141,7 +140,7 @@ export async function evaluateNetwork(
   graph: Graph,
   parameters: Parameters,
   images: readonly LabelledImage[],
-  source: PixelSource,
+  source: Pixels,
   hooks: Pick<LoopHooks, 'stopRequested'>,
 ): Promise<Evaluation | undefined> {
   const { tf } = engine;
@@ -187,7 +186,7 @@ interface Batch {
 class BatchReader {
   constructor(
     private readonly graph: Graph,
-    private readonly source: PixelSource,
+    private readonly source: Pixels,
     readonly images: readonly LabelledImage[],
     /** Chooses the crop of an image, given by how much the stored square is larger than the crop. */
     private readonly crop: (margin: number) => Crop,
@@ -298,7 +297,7 @@ class TrainableNetwork {
   }
 
   /** Scores images with the folded network; `undefined` when stopped. */
-  evaluate(images: readonly LabelledImage[], source: PixelSource, hooks: LoopHooks): Promise<Evaluation | undefined> {
+  evaluate(images: readonly LabelledImage[], source: Pixels, hooks: LoopHooks): Promise<Evaluation | undefined> {
     return evaluateNetwork(this.engine, this.graph, this.all(), images, source, hooks);
   }
 
