@@ -110,7 +110,7 @@ class TrainingJob {
       await writer.writeSplit({ schemaVersion: 1, images: dataset.images.map(({ path: file, class: index, split, sha256 }) => ({ path: file, class: index, split, sha256 })) });
 
       const outcome = await this.learn(engine, backbone, dataset, contents, features, source);
-      await this.conclude(engine, backbone, dataset, outcome);
+      await this.conclude(backbone, dataset, outcome);
       outcome.dispose();
       void cache.trim().catch(() => undefined); // housekeeping only: the next run tries again
     } finally {
@@ -174,7 +174,7 @@ class TrainingJob {
   }
 
   /** Writes predictions, weights and the result of the best epoch, then the final state. */
-  private async conclude(engine: Engine, backbone: Backbone, dataset: Dataset, outcome: Outcome): Promise<void> {
+  private async conclude(backbone: Backbone, dataset: Dataset, outcome: Outcome): Promise<void> {
     const { writer } = this;
     const { configuration } = writer.record;
     if (outcome.validation === undefined) throw new Stopped();
@@ -186,7 +186,7 @@ class TrainingJob {
     ];
     await writer.writePredictions(predictions);
     const parameters = outcome.parameters();
-    await this.writeModel(engine, backbone, outcome.graph, parameters, dataset.classes);
+    await this.writeModel(backbone, outcome.graph, parameters, dataset.classes);
     disposeParameters(parameters);
 
     const specs = parameterSpecs(outcome.graph).filter((spec) => spec.trainable);
@@ -207,7 +207,7 @@ class TrainingJob {
     await writer.update({ state: outcome.stopped ? 'stopped' : 'finished', endedAt: new Date().toISOString(), result });
   }
 
-  private async writeModel(engine: Engine, backbone: Backbone, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
+  private async writeModel(backbone: Backbone, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
     const folder = path.join(this.writer.directory, 'model');
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(path.join(folder, 'model.safetensors'), writeSafetensors(toStateDict(graph, parameters)));

@@ -1,5 +1,5 @@
 // Freeze: the backbone has turned every image into features once; only the last layer learns, on those.
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
+import type { Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import type { Recipe } from '../protocol/run.js';
 import { batchBounds, evaluateLogits, isBetter, type Evaluation, type Head, type LoopHooks } from './loop.js';
@@ -45,7 +45,7 @@ export async function trainHead(
   const held = tf.tensor2d(validation.values, [validation.labels.length, validation.width]);
   const weight = tf.variable(tf.tensor2d(start.weight, [train.width, classes]));
   const bias = tf.variable(tf.tensor1d(start.bias));
-  const variables = new Map([['weight', weight], ['bias', bias]]);
+  const variables = new Map<string, Variable>([['weight', weight], ['bias', bias]]);
   const optimizer: Optimizer = recipe.optimizer === 'adam'
     ? new AdamW(tf, { weightDecay: recipe.weightDecay })
     : new SgdMomentum(tf, { momentum: 0.9, weightDecay: recipe.weightDecay });
