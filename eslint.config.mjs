@@ -13,7 +13,8 @@ const IMPORTS = {
   training: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'storage'],
   trainer: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
   webview: ['metrics', 'protocol'],
-  extension: ['dataset', 'engine', 'metrics', 'protocol', 'runs', 'storage'],
+  // Of network only the weights' place, of training only the recipes: the build refuses a host that would load tfjs.
+  extension: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
 };
 const FOLDERS = Object.keys(IMPORTS);
 const MAY_USE_TFJS = ['engine', 'network', 'training'];
