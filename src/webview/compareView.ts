@@ -1,0 +1,135 @@
+// What the Compare tab says, as plain data: how runs are told apart, and the words of each pair.
+import { formatAccuracy, formatDifference, formatP, MISSING } from '../metrics/format.js';
+import type { Comparison, PairedTest, UntestedPair } from '../protocol/comparison.js';
+import type { RunSnapshot } from '../protocol/snapshot.js';
+import { strategyMark, type Mark } from './marks.js';
+import { backboneTitle, isLive } from './runView.js';
+
+/** Below it a pair's corrected p counts as a difference. */
+const SIGNIFICANT = 0.05;
+
+export interface ComparedRun {
+  readonly run: RunSnapshot;
+  /** Tells the run from every other one here: `freeze`, `finetune, seed 1`. */
+  readonly label: string;
+  readonly mark: Mark;
+  readonly live: boolean;
+  /** The result's, or the best so far on validation. */
+  readonly accuracy?: number;
+  readonly interval?: readonly [number, number];
+  readonly onTest: boolean;
+  readonly bestEpoch?: number;
+}
+
+export interface ComparedPair {
+  readonly label: string;
+  readonly difference: string;
+  readonly onlyFirst: string;
+  readonly onlySecond: string;
+  readonly p: string;
+  readonly verdict: string;
+  readonly significant: boolean;
+}
+
+function alike(values: readonly unknown[]): boolean {
+  return new Set(values).size <= 1;
+}
+
+/**
+ * A short name for each run, different from all others: the strategy, then what it needs more of dataset, seed, split seed, epochs, start, id.
+ * `startOf` writes a time as the person reads it.
+ */
+export function runLabels(runs: readonly RunSnapshot[], startOf: (time: number) => string): string[] {
+  const configuration = (run: RunSnapshot) => run.record.configuration;
+  const details: readonly ((run: RunSnapshot) => string)[] = [
+    (run) => run.record.dataset.name,
+    (run) => `seed ${configuration(run).seed}`,
+    (run) => `split seed ${configuration(run).splitSeed}`,
+    (run) => `${configuration(run).recipe.epochs} epochs`,
+    (run) => startOf(Date.parse(run.record.startedAt ?? run.record.createdAt)),
+    (run) => run.record.id,
+  ];
+  const extend = (group: readonly RunSnapshot[], label: string, from: number): Map<RunSnapshot, string> => {
+    const detail = details[from];
+    if (group.length <= 1 || !detail) return new Map(group.map((run) => [run, label]));
+    const values = group.map(detail);
+    if (alike(values)) return extend(group, label, from + 1);
+    const parts = [...new Set(values)].map((value) => extend(group.filter((_, index) => values[index] === value), `${label}, ${value}`, from + 1));
+    return new Map(parts.flatMap((part) => [...part]));
+  };
+  const strategies = [...new Set(runs.map((run) => configuration(run).strategy))];
+  const labels = new Map(strategies.flatMap((strategy) => [...extend(runs.filter((run) => configuration(run).strategy === strategy), strategy, 0)]));
+  return runs.map((run) => labels.get(run) ?? run.record.id);
+}
+
+export function comparedRuns(runs: readonly RunSnapshot[], startOf: (time: number) => string): ComparedRun[] {
+  const labels = runLabels(runs, startOf);
+  const seen = { freeze: 0, finetune: 0 };
+  // The fill goes by age, not by rank, so that a run keeps its mark while the ranking changes.
+  const byAge = [...runs].sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt) || a.record.id.localeCompare(b.record.id));
+  const marks = new Map(byAge.map((run) => [run, strategyMark(run.record.configuration.strategy, seen[run.record.configuration.strategy]++)]));
+  return runs.map((run, index) => {
+    const { strategy } = run.record.configuration;
+    const { result } = run.record;
+    const best = run.best === undefined ? undefined : run.epochs[run.best];
+    const live = isLive(run.state);
+    const numbers = result ? { accuracy: result.accuracy, interval: result.interval } : best ? { accuracy: best.validation.accuracy, interval: best.interval } : {};
+    const label = labels[index] ?? strategy;
+    return {
+      run, label: live ? `${label}, so far` : label, mark: marks.get(run) ?? strategyMark(strategy), live, ...numbers,
+      onTest: result?.accuracySplit === 'test', ...(best && { bestEpoch: best.epoch }),
+    };
+  });
+}
+
+function isTested(pair: PairedTest | UntestedPair): pair is PairedTest {
+  return 'p' in pair;
+}
+
+export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun[]): ComparedPair[] {
+  const labelOf = (key: string) => runs.find(({ run }) => run.record.id === key || run.directory === key)?.label ?? key;
+  return comparison.pairs.map((pair) => {
+    const [first, second] = [labelOf(pair.first), labelOf(pair.second)];
+    const label = `${first} against ${second}`;
+    if (!isTested(pair)) {
+      return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: `No test: ${pair.reason}`, significant: false };
+    }
+    const significant = pair.pHolm < SIGNIFICANT;
+    const better = pair.onlyFirstRight > pair.onlySecondRight ? first : second;
+    return {
+      label,
+      difference: formatDifference((pair.onlyFirstRight - pair.onlySecondRight) / pair.images),
+      onlyFirst: String(pair.onlyFirstRight),
+      onlySecond: String(pair.onlySecondRight),
+      p: formatP(pair.pHolm).replace(/^p (?:= )?/, ''),
+      verdict: significant ? `${better} is better` : 'No detectable difference',
+      significant,
+    };
+  });
+}
+
+/** The line under the title: what the runs have in common, and where they differ. */
+export function comparisonFacts(runs: readonly ComparedRun[]): { device: string; facts: string[] } {
+  const records = runs.map(({ run }) => run.record);
+  const devices = records.map((record) => record.environment?.device.name ?? MISSING);
+  const seeds = records.map((record) => record.configuration.seed);
+  const epochs = records.map((record) => record.configuration.recipe.epochs);
+  const fingerprints = records.map((record) => record.data?.fingerprint);
+  const known = records.find((record) => record.data)?.data;
+  const onTest = runs.some((run) => run.onTest);
+  const scored = known && (onTest ? known.test : known.validation);
+  const backbones = [...new Set(records.map((record) => backboneTitle(record.configuration.backbone)))].join(', ');
+  return {
+    device: alike(devices) ? devices[0] ?? MISSING : 'different devices',
+    facts: [
+      [backbones, alike(epochs) ? `${epochs[0] ?? 0} epochs` : 'different numbers of epochs', alike(seeds) ? `seed ${seeds[0] ?? 0}` : 'different seeds'].join(', '),
+      fingerprints.some((fingerprint) => fingerprint === undefined) ? 'split not known yet for every run'
+        : alike(fingerprints) ? `same ${scored ?? 0} ${onTest ? 'test' : 'validation'} images in every run` : 'the runs were scored on different splits',
+    ],
+  };
+}
+
+/** What the chart says to a screen reader. */
+export function comparisonSummary(runs: readonly ComparedRun[]): string {
+  return `${runs.map(({ label, accuracy }) => `${label} ${formatAccuracy(accuracy)}`).join(', ')}.`;
+}

@@ -1,0 +1,229 @@
+// The panel's script: draws what the host posts, remembers what is selected, and tells the host what was asked for.
+import * as v from 'valibot';
+import { panelStateSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
+import { CompareScreen } from './compareScreen.js';
+import { h, icon } from './dom.js';
+import { isUnreadable, parseHostMessage } from './hostMessages.js';
+import { RunScreen } from './runScreen.js';
+import { isLive } from './runView.js';
+import { watchTheme } from './theme.js';
+import { throttle } from './throttle.js';
+
+interface VsCodeApi {
+  postMessage(message: WebviewMessage): void;
+  getState(): unknown;
+  setState(state: PanelState): void;
+}
+
+declare function acquireVsCodeApi(): VsCodeApi;
+
+type Tab = PanelState['tab'];
+type RunMessage = Extract<HostMessage, { type: 'run' }>;
+type ComparisonMessage = Extract<HostMessage, { type: 'comparison' }>;
+
+const TABS: readonly (readonly [Tab, string])[] = [['run', 'Run'], ['compare', 'Compare']];
+
+/** Ticks of the elapsed time, and the rest before scrolling is remembered, ms. */
+const TICK_MS = 1000;
+const SCROLL_REST_MS = 200;
+/** As many runs as the state may hold. */
+const MOST_COMPARED = 12;
+
+const timeOfDay = (time: number) => new Date(time).toLocaleTimeString('en-GB');
+const startOf = (time: number) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** `undefined` has no JSON, whatever the types say. */
+function describe(data: unknown): string {
+  const text: unknown = JSON.stringify(data);
+  return typeof text === 'string' ? text : typeof data;
+}
+
+class Panel {
+  private readonly api = acquireVsCodeApi();
+  private state: PanelState;
+  private runMessage: RunMessage | undefined;
+  private comparisonMessage: ComparisonMessage | undefined;
+  /** The host's clock minus ours, ms. */
+  private clockOffset = 0;
+  private readonly tabButtons = new Map<Tab, HTMLButtonElement>();
+  private readonly openRecord = h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Open run.json', title: 'Open run.json', 'data-action': 'openRecord' }, icon('go-to-file'));
+  private readonly runScreen: RunScreen;
+  private readonly compareScreen: CompareScreen;
+  private readonly drawRun: () => void;
+  private readonly drawComparison: () => void;
+  private scrollToRestore: number | undefined;
+
+  constructor(root: HTMLElement) {
+    const saved = v.safeParse(panelStateSchema, this.api.getState());
+    this.state = saved.success ? saved.output : { version: 1, tab: 'run', compared: [], hidden: [] };
+    this.scrollToRestore = this.state.scroll;
+    const hostNow = () => Date.now() + this.clockOffset;
+    this.runScreen = new RunScreen({
+      stop: () => this.api.postMessage({ type: 'stop' }),
+      trainAgain: () => this.api.postMessage({ type: 'trainAgain' }),
+      train: (strategy) => this.api.postMessage({ type: 'train', strategy }),
+      compare: (directory) => this.compare(directory),
+      openLog: () => this.api.postMessage({ type: 'openLog' }),
+      valuesToggled: (open) => { if (open !== Boolean(this.state.valuesOpen)) this.remember({ valuesOpen: open }); },
+    }, hostNow, timeOfDay);
+    this.compareScreen = new CompareScreen({
+      addRun: () => this.api.postMessage({ type: 'addRun' }),
+      removeRun: (directory) => this.api.postMessage({ type: 'removeRun', directory }),
+      openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }),
+      setHidden: (runId, hidden) => this.setHidden(runId, hidden),
+    }, hostNow, startOf);
+    const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
+    this.drawRun = throttle(() => this.showRun(), timers);
+    this.drawComparison = throttle(() => this.showComparison(), timers);
+
+    this.openRecord.addEventListener('click', () => this.api.postMessage({ type: 'openRecord' }));
+    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element));
+    this.runScreen.openValues(Boolean(this.state.valuesOpen));
+    this.showTab(this.state.tab);
+    this.listen();
+    this.api.postMessage({ type: 'ready', ...(saved.success && { state: this.state }) });
+  }
+
+  reportError(error: unknown): void {
+    const text = error instanceof Error ? error.stack ?? error.message : String(error);
+    this.api.postMessage({ type: 'scriptError', message: text.slice(0, 4096) });
+  }
+
+  private topBar(): HTMLElement {
+    const buttons = TABS.map(([tab, label]) => {
+      const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, label);
+      element.addEventListener('click', () => this.selectTab(tab));
+      this.tabButtons.set(tab, element);
+      return element;
+    });
+    const list = h('div', { role: 'tablist', 'aria-label': 'Thaw', class: 'tabs' }, ...buttons);
+    list.addEventListener('keydown', (event) => {
+      const at = TABS.findIndex(([tab]) => tab === this.state.tab);
+      const targets: Readonly<Record<string, number>> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 };
+      const to = targets[event.key];
+      const next = to === undefined ? undefined : TABS.at(to % TABS.length)?.[0];
+      if (!next) return;
+      event.preventDefault();
+      this.selectTab(next);
+      this.tabButtons.get(next)?.focus();
+    });
+    return h('div', { class: 'topbar' }, list, h('div', { class: 'topbar-end' }, this.openRecord));
+  }
+
+  private listen(): void {
+    window.addEventListener('message', (event: MessageEvent<unknown>) => {
+      const message = parseHostMessage(event.data);
+      if (message) this.receive(message);
+      else this.reportError(`The host sent a message of an unknown shape: ${describe(event.data).slice(0, 200)}`);
+    });
+    watchTheme(() => {
+      this.runScreen.refreshColours();
+      this.compareScreen.refreshColours();
+    });
+    window.setInterval(() => this.runScreen.tick(), TICK_MS);
+    let resting: number | undefined;
+    window.addEventListener('scroll', () => {
+      window.clearTimeout(resting);
+      resting = window.setTimeout(() => {
+        this.state = { ...this.state, scroll: window.scrollY };
+        this.api.setState(this.state);
+      }, SCROLL_REST_MS);
+    }, { passive: true });
+  }
+
+  private receive(message: HostMessage): void {
+    switch (message.type) {
+      case 'run': {
+        this.clockOffset = message.now - Date.now();
+        const changed = message.run?.directory !== this.runMessage?.run?.directory;
+        this.runMessage = message;
+        // The host chose the run: remembered for a reload, and nothing to tell it.
+        if (message.run && message.run.directory !== this.state.run) {
+          this.state = { ...this.state, run: message.run.directory };
+          this.api.setState(this.state);
+        }
+        if (changed) this.showRun();
+        else this.drawRun();
+        break;
+      }
+      case 'comparison':
+        this.comparisonMessage = message;
+        if (message.comparison) this.adoptComparison(message.comparison.runs.map((run) => run.directory));
+        this.drawComparison();
+        break;
+      case 'show':
+        this.selectTab(message.tab);
+        break;
+    }
+  }
+
+  private showRun(): void {
+    const { run, note, cannotTrain } = this.runMessage ?? {};
+    this.openRecord.hidden = !run;
+    this.runScreen.show({ run, note, cannotTrain });
+    document.body.dataset['live'] = String(Boolean(run && !isUnreadable(run) && isLive(run.state)));
+    this.restoreScroll();
+  }
+
+  private showComparison(): void {
+    const { comparison, reason } = this.comparisonMessage ?? {};
+    this.compareScreen.show({ comparison, reason, hidden: new Set(this.state.hidden) });
+    this.restoreScroll();
+  }
+
+  /** Once, as soon as the page is tall enough. */
+  private restoreScroll(): void {
+    if (this.scrollToRestore === undefined) return;
+    window.scrollTo(0, this.scrollToRestore);
+    if (Math.abs(window.scrollY - this.scrollToRestore) < 2) this.scrollToRestore = undefined;
+  }
+
+  private selectTab(tab: Tab): void {
+    if (tab !== this.state.tab) this.remember({ tab });
+    this.showTab(tab);
+  }
+
+  private showTab(current: Tab): void {
+    for (const [tab, element] of this.tabButtons) {
+      element.setAttribute('aria-selected', String(tab === current));
+      element.tabIndex = tab === current ? 0 : -1;
+    }
+    this.runScreen.element.hidden = current !== 'run';
+    this.compareScreen.element.hidden = current !== 'compare';
+    if (current === 'run') this.showRun();
+    else this.showComparison();
+  }
+
+  /** Adds a run to the comparison and goes there; the host answers the new state with the comparison. */
+  private compare(directory: string): void {
+    const compared = this.state.compared.includes(directory) ? this.state.compared : [...this.state.compared, directory].slice(-MOST_COMPARED);
+    this.remember({ compared, tab: 'compare' });
+    this.showTab('compare');
+  }
+
+  /** The host may have added or dropped runs: its list is the truth. */
+  private adoptComparison(directories: readonly string[]): void {
+    const compared = directories.slice(0, MOST_COMPARED);
+    if (JSON.stringify([...compared].sort()) === JSON.stringify([...this.state.compared].sort())) return;
+    this.state = { ...this.state, compared };
+    this.api.setState(this.state);
+  }
+
+  private setHidden(runId: string, hidden: boolean): void {
+    const others = this.state.hidden.filter((id) => id !== runId);
+    this.remember({ hidden: hidden ? [...others, runId].slice(-MOST_COMPARED) : others });
+    this.showComparison();
+  }
+
+  private remember(change: Partial<PanelState>): void {
+    this.state = { ...this.state, ...change };
+    this.api.setState(this.state);
+    this.api.postMessage({ type: 'state', state: this.state });
+  }
+}
+
+const root = document.getElementById('app');
+if (!root) throw new Error('The panel\'s page has no element with the id app');
+const panel = new Panel(root);
+window.addEventListener('error', (event) => panel.reportError(event.error ?? event.message));
+window.addEventListener('unhandledrejection', (event) => panel.reportError(event.reason));
