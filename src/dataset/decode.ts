@@ -38,29 +38,28 @@ export async function decodeImage(source: string | Buffer, preprocessing: Prepro
   const bytes = typeof source === 'string' ? await readImageFile(source) : source;
   checkFormat(bytes);
   configure();
-  const { width, height } = await dimensions(bytes);
+  const { width, height, cmyk } = await readHeader(bytes);
   if (width * height > MAX_PIXELS) {
     throw imageError('oversized-image', `Too large: ${formatCount(width)} × ${formatCount(height)} pixels, the limit is ${formatCount(MAX_PIXELS / 1e6)} million`, 'Make the image smaller');
   }
   const { resizeShortSide: short, size, kernel } = preprocessing;
-  let pipeline = openImage(bytes);
-  let resized = resizedSize(width, height, short);
-  if (Math.max(width, height) > EXTREME_PROPORTION * Math.min(width, height)) {
-    const middle = middleOf(width, height);
-    pipeline = pipeline.extract(middle);
-    resized = resizedSize(middle.width, middle.height, short);
-  }
+  const extreme = Math.max(width, height) > EXTREME_PROPORTION * Math.min(width, height);
+  const kept = extreme ? middleOf(width, height) : { left: 0, top: 0, width, height };
+  const resized = resizedSize(kept.width, kept.height, short);
+  // libvips puts what it enlarges half an output pixel too far to the right and below. At twice the size, every second pixel is where PIL's is.
+  const oversampling = Math.min(kept.width, kept.height) < short ? 2 : 1;
+  const pipeline = extreme ? openImage(bytes, cmyk).extract(kept) : openImage(bytes, cmyk);
   try {
     const { data, info } = await pipeline
       .flatten({ background: '#ffffff' })
       .toColourspace('srgb')
-      .resize(resized.width, resized.height, { fit: 'fill', kernel })
+      .resize(resized.width * oversampling, resized.height * oversampling, { fit: 'fill', kernel })
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    if (info.width !== resized.width || info.height !== resized.height || (info.channels !== 3 && info.channels !== 1)) {
+    if (data.length !== resized.width * resized.height * oversampling ** 2 * 3) {
       throw new Error(`sharp gave ${info.width} × ${info.height} × ${info.channels} for ${resized.width} × ${resized.height} × 3`);
     }
-    return cutCentre(data, info.width, info.height, info.channels, size);
+    return cutCentre(data, resized, oversampling, size);
   } catch (error) {
     throw damaged(error);
   }
@@ -113,16 +112,20 @@ function checkFormat(bytes: Buffer): void {
   throw imageError('unsupported-image', `${format} is not supported; JPEG, PNG, WebP, GIF, TIFF and AVIF are`, 'Convert it to PNG or JPEG');
 }
 
-function openImage(bytes: Buffer): Sharp {
-  return sharp(bytes, { autoOrient: true, failOn: 'error', limitInputPixels: MAX_PIXELS, pages: 1 });
+/**
+ * Embedded colour profiles are not applied, as PIL and torchvision don't: the pretrained weights have never seen them applied, and it would
+ * cost a third of the decoding. CMYK is meaningless without one.
+ */
+function openImage(bytes: Buffer, cmyk: boolean): Sharp {
+  return sharp(bytes, { autoOrient: true, failOn: 'error', ignoreIcc: !cmyk, limitInputPixels: MAX_PIXELS, pages: 1 });
 }
 
 /** Width and height as seen, EXIF orientation applied. */
-async function dimensions(bytes: Buffer): Promise<{ width: number; height: number }> {
+async function readHeader(bytes: Buffer): Promise<{ width: number; height: number; cmyk: boolean }> {
   try {
     // The limit is checked by the caller, whose message has the numbers; headers alone cost nothing.
-    const { autoOrient, pageHeight } = await sharp(bytes, { failOn: 'error', limitInputPixels: false, pages: 1 }).metadata();
-    return { width: autoOrient.width, height: pageHeight ?? autoOrient.height };
+    const { autoOrient, pageHeight, space } = await sharp(bytes, { failOn: 'error', limitInputPixels: false, pages: 1 }).metadata();
+    return { width: autoOrient.width, height: pageHeight ?? autoOrient.height, cmyk: space === 'cmyk' };
   } catch (error) {
     throw damaged(error);
   }
@@ -136,14 +139,25 @@ function middleOf(width: number, height: number): { left: number; top: number; w
   return width > height ? { left: start, top: 0, width: kept, height } : { left: 0, top: start, width, height: kept };
 }
 
-function cutCentre(data: Buffer, width: number, height: number, channels: 1 | 3, size: number): Uint8Array {
+/** `data`: `[height · oversampling, width · oversampling, 3]`. */
+function cutCentre(data: Buffer, { width, height }: { width: number; height: number }, oversampling: 1 | 2, size: number): Uint8Array {
   const left = centreOffset(width, size);
   const top = centreOffset(height, size);
   const pixels = new Uint8Array(size * size * 3);
-  for (let y = 0; y < size; y++) {
-    const from = ((top + y) * width + left) * channels;
-    if (channels === 3) pixels.set(data.subarray(from, from + size * 3), y * size * 3);
-    else for (let x = 0; x < size; x++) pixels.fill(data[from + x] ?? 0, (y * size + x) * 3, (y * size + x) * 3 + 3);
+  if (oversampling === 1) {
+    for (let y = 0; y < size; y++) {
+      const from = ((top + y) * width + left) * 3;
+      pixels.set(data.subarray(from, from + size * 3), y * size * 3);
+    }
+    return pixels;
+  }
+  for (let y = 0, to = 0; y < size; y++) {
+    let from = (((top + y) * 2 + 1) * width * 2 + left * 2 + 1) * 3;
+    for (let x = 0; x < size; x++, from += 6) {
+      pixels[to++] = data[from] ?? 0;
+      pixels[to++] = data[from + 1] ?? 0;
+      pixels[to++] = data[from + 2] ?? 0;
+    }
   }
   return pixels;
 }
