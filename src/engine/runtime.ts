@@ -1,0 +1,112 @@
+// Where TensorFlow is on this machine. Looks, loads nothing: the extension host asks too.
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import * as v from 'valibot';
+import { ThawError } from '../protocol/errors.js';
+import { cacheFolder } from '../storage/folders.js';
+import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, TENSORFLOW_VERSION } from './pins.js';
+
+export interface Runtime {
+  /** Holds `tensorflow/` with the two libraries, and for CUDA `nvidia/<library>/lib/` beside it. */
+  readonly directory: string;
+  readonly flavour: 'cpu' | 'cuda';
+  /** `2.21.0`; `unknown` for a configured folder that doesn't say. */
+  readonly version: string;
+  readonly source: 'cache' | 'configured';
+}
+
+export const MANIFEST_FILE = 'runtime.json';
+
+/** Written last when a runtime is set up: a folder without it is not one. */
+const manifestSchema = v.strictObject({
+  schemaVersion: v.literal(1),
+  tensorflow: v.pipe(v.string(), v.maxLength(32)),
+  flavour: v.picklist(['cpu', 'cuda']),
+  wheel: v.strictObject({ file: v.string(), sha256: v.string() }),
+  files: v.pipe(v.array(v.strictObject({ path: v.string(), bytes: v.number(), sha256: v.string() })), v.maxLength(64)),
+});
+export type RuntimeManifest = v.InferOutput<typeof manifestSchema>;
+
+/** Where the runtime that Thaw provides lies: a folder for each version, flavour and platform. */
+export function providedRuntimeFolder(environment: NodeJS.ProcessEnv = process.env): string {
+  return path.join(cacheFolder(environment), 'runtimes', `tensorflow-cpu-${TENSORFLOW_VERSION}-${process.platform}-${process.arch}`);
+}
+
+/**
+ * The runtime to train on, if there is one: the configured folder (machine setting, else `THAW_RUNTIME`), else the one in the cache.
+ * @throws ThawError `runtime-not-found` when a folder is configured that holds no TensorFlow: another one is never taken silently
+ */
+export function findRuntime(options: { configured?: string | undefined; environment?: NodeJS.ProcessEnv } = {}): Runtime | undefined {
+  const environment = options.environment ?? process.env;
+  const configured = nonEmpty(options.configured) ?? nonEmpty(environment['THAW_RUNTIME']);
+  return configured === undefined ? providedRuntime(providedRuntimeFolder(environment)) : configuredRuntime(configured);
+}
+
+/** The runtime in a folder of the cache; undefined when the folder is missing, unfinished or damaged. */
+export function providedRuntime(directory: string): Runtime | undefined {
+  const manifest = readManifest(directory);
+  if (manifest === undefined || manifest.tensorflow !== TENSORFLOW_VERSION) return undefined;
+  const complete = LIBRARY_FILES.every((file) => manifest.files.some((entry) => entry.path === `${LIBRARY_FOLDER}/${file}`))
+    && manifest.files.every((entry) => fileSize(path.join(directory, entry.path)) === entry.bytes)
+    && existsSync(path.join(directory, LIBRARY_FOLDER, ADDON_FILE));
+  return complete ? { directory, flavour: manifest.flavour, version: manifest.tensorflow, source: 'cache' } : undefined;
+}
+
+function configuredRuntime(directory: string): Runtime {
+  if (!path.isAbsolute(directory)) {
+    throw new ThawError('engine', 'runtime-not-found', `The TensorFlow folder is set to ${JSON.stringify(directory)}, which is not an absolute path`, 'Set the whole path of the folder');
+  }
+  const missing = LIBRARY_FILES.filter((file) => fileSize(path.join(directory, LIBRARY_FOLDER, file)) === undefined);
+  if (missing.length > 0) {
+    throw new ThawError(
+      'engine',
+      'runtime-not-found',
+      `The folder that is set for TensorFlow, ${directory}, has no ${missing.map((file) => `${LIBRARY_FOLDER}/${file}`).join(' and no ')}`,
+      `Set a folder that holds ${LIBRARY_FOLDER}/ of TensorFlow's package, for a GPU with nvidia/ beside it, or unset it to use the one that Thaw provides`,
+    );
+  }
+  return { directory, flavour: cudaLibraryFolders(directory).length > 0 ? 'cuda' : 'cpu', version: statedVersion(directory), source: 'configured' };
+}
+
+/** `nvidia/<library>/lib` of a runtime folder: what makes it a CUDA one. */
+function cudaLibraryFolders(directory: string): string[] {
+  const nvidia = path.join(directory, 'nvidia');
+  if (!existsSync(nvidia)) return [];
+  return readdirSync(nvidia).map((name) => path.join(nvidia, name, 'lib')).filter((folder) => existsSync(folder));
+}
+
+/** What the folder says of its version, by our manifest or by the name of a Python package's folder. */
+function statedVersion(directory: string): string {
+  const manifest = readManifest(directory);
+  if (manifest !== undefined) return manifest.tensorflow;
+  for (const name of readdirSync(directory)) {
+    const version = /^tensorflow(?:_cpu)?-([\w.]+)\.dist-info$/.exec(name)?.[1];
+    if (version !== undefined) return version;
+  }
+  return 'unknown';
+}
+
+function readManifest(directory: string): RuntimeManifest | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path.join(directory, MANIFEST_FILE), 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new ThawError('engine', 'runtime-unreadable', `${path.join(directory, MANIFEST_FILE)} can't be read: ${(error as Error).message}`, 'Make the file readable, or remove the folder and set up again', { cause: error });
+  }
+  try {
+    const parsed = v.safeParse(manifestSchema, JSON.parse(text));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined; // Not JSON: a damaged runtime, and so none.
+  }
+}
+
+function fileSize(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.size;
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === undefined || text === '' ? undefined : text;
+}

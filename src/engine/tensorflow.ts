@@ -1,0 +1,14 @@
+// tfjs over TensorFlow. A module of its own, imported when an engine is wanted: tfjs is 5 MB of script, and most commands need none of it.
+import * as tf from '@tensorflow/tfjs';
+import { NodeJSKernelBackend } from '@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend';
+import '@tensorflow/tfjs-node-gpu/dist/register_all_kernels'; // for a backend by the name of `tensorflow`
+import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
+import { createKernels, type Kernels } from './kernels.js';
+
+/** Makes the addon tfjs's backend. Undefined when tfjs refuses it. */
+export async function startTensorflow(binding: TFJSBinding): Promise<{ tf: typeof import('@tensorflow/tfjs'); kernels: Kernels } | undefined> {
+  // By any other name the backend takes itself for the CPU package and puts nothing on a GPU.
+  const backend = new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu');
+  tf.registerBackend('tensorflow', () => backend, 3);
+  return await tf.setBackend('tensorflow') ? { tf, kernels: createKernels(tf, backend) } : undefined;
+}
