@@ -1,0 +1,252 @@
+// Training for real: the CLI's own process, libtensorflow, the pretrained network, photographs.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import sharp from 'sharp';
+import * as v from 'valibot';
+import { wilsonInterval } from '../../src/metrics/intervals.js';
+import { readPyTorchFile } from '../../src/network/weights/pickle.js';
+import { findWeights } from '../../src/network/weights/provide.js';
+import { readSafetensors } from '../../src/network/weights/safetensors.js';
+import { runRecordSchema, type RunRecord } from '../../src/protocol/run.js';
+import { readPredictions, readRun } from '../../src/runs/readRun.js';
+import { EMOJI, jsonLines, photographs, startThaw, temporaryFolder, thaw, trainResult, TWO_SPLITS } from './thaw.js';
+
+const HYMENOPTERA = photographs('hymenoptera');
+const DOG_CAT = photographs('dog_cat');
+const missing = 'the photographs are not at hand';
+
+function record(run: string): RunRecord {
+  return v.parse(runRecordSchema, JSON.parse(readFileSync(path.join(run, 'run.json'), 'utf8')));
+}
+
+function epochLines(run: string): unknown[] {
+  return readFileSync(path.join(run, 'events.ndjson'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((line) => line['type'] === 'epoch')
+    .map(({ train, validation, interval }) => ({ train, validation, interval }));
+}
+
+function hash(data: Float32Array): string {
+  return createHash('sha256').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest('hex');
+}
+
+test('freeze reaches .93 on ants and bees with each of five seeds', { skip: HYMENOPTERA === undefined && missing }, async (context) => {
+  const runs = temporaryFolder(context);
+  for (const seed of [0, 1, 2, 3, 4]) {
+    const result = await trainResult(HYMENOPTERA ?? '', runs, '--strategy', 'freeze', '--seed', String(seed));
+    assert.ok(result.accuracy >= 0.93, `seed ${String(seed)}: ${String(result.accuracy)}`);
+    assert.equal(result.total, 153);
+    assert.equal(result.accuracySplit, 'validation');
+    assert.deepEqual(result.interval, wilsonInterval(result.correct, result.total));
+  }
+});
+
+test('freeze reaches .97 on dogs and cats, split by content', { skip: DOG_CAT === undefined && missing }, async (context) => {
+  const result = await trainResult(DOG_CAT ?? '', temporaryFolder(context), '--strategy', 'freeze');
+  assert.ok(result.accuracy >= 0.97, String(result.accuracy));
+  const { data } = record(result.run);
+  assert.equal((data?.train ?? 0) + (data?.validation ?? 0) + (data?.leftOutCount ?? 0), 1399);
+});
+
+test('freeze leaves every tensor of the backbone as it was, and trains the head', async (context) => {
+  const { run } = await trainResult(TWO_SPLITS, temporaryFolder(context), '--strategy', 'freeze', '--epochs', '3');
+  const saved = readSafetensors(readFileSync(path.join(run, 'model/model.safetensors')));
+  const weights = findWeights('efficientnet_lite0');
+  assert.ok(weights);
+  const pretrained = readPyTorchFile(readFileSync(weights.path));
+  let compared = 0;
+  for (const [name, tensor] of pretrained) {
+    if (name.startsWith('_fc.') || tensor.dtype !== 'float32') continue;
+    const after = saved.get(name);
+    assert.ok(after?.dtype === 'float32', name);
+    assert.equal(hash(after.data), hash(tensor.data), name);
+    compared++;
+  }
+  assert.ok(compared > 200, `${String(compared)} tensors compared`);
+  assert.deepEqual(saved.get('_fc.weight')?.shape, [record(run).data?.classes.length, 1280]);
+});
+
+test('finetune trains every layer, and keeps ≥ .93 on ants and bees within 8 epochs', { skip: HYMENOPTERA === undefined && missing }, async (context) => {
+  const result = await trainResult(HYMENOPTERA ?? '', temporaryFolder(context), '--strategy', 'finetune');
+  assert.ok(result.accuracy >= 0.93, String(result.accuracy));
+  assert.ok(result.epochs <= 8);
+  const saved = readSafetensors(readFileSync(path.join(result.run, 'model/model.safetensors')));
+  const weights = findWeights('efficientnet_lite0');
+  assert.ok(weights);
+  for (const [name, tensor] of readPyTorchFile(readFileSync(weights.path))) {
+    if (name.startsWith('_fc.') || tensor.dtype !== 'float32') continue;
+    const after = saved.get(name);
+    assert.ok(after?.dtype === 'float32', name);
+    assert.notEqual(hash(after.data), hash(tensor.data), `${name} has not changed`);
+  }
+  const epochs = (await snapshot(result.run)).epochs;
+  assert.equal(new Set(epochs.map(({ tensors }) => tensors)).size, 1, `tensors: ${epochs.map(({ tensors }) => tensors).join(', ')}`);
+});
+
+test('finetune is not more than .02 below freeze on the sample', async (context) => {
+  const runs = temporaryFolder(context);
+  const freeze = await trainResult(EMOJI, runs, '--strategy', 'freeze');
+  const finetune = await trainResult(EMOJI, runs, '--strategy', 'finetune', '--epochs', '4');
+  assert.ok(finetune.accuracy >= freeze.accuracy - 0.02, `finetune ${String(finetune.accuracy)}, freeze ${String(freeze.accuracy)}`);
+  assert.equal(finetune.total, freeze.total);
+  const compared = await thaw(['compare', freeze.run, finetune.run, '--json']);
+  assert.equal(compared.code, 0, compared.stderr);
+  const [line] = jsonLines(compared.stdout);
+  const [pair] = line?.['pairs'] as { images: number; onlyFirstRight: number; onlySecondRight: number; p: number }[];
+  assert.equal(pair?.images, freeze.total);
+  assert.equal(Math.abs(pair.onlyFirstRight - pair.onlySecondRight), Math.abs(freeze.correct - finetune.correct));
+});
+
+test('the same seed gives the same numbers, bit for bit; cold and warm caches do not differ', async (context) => {
+  const folder = temporaryFolder(context);
+  const dataset = smallDataset(path.join(folder, 'pictures'), 12);
+  const runs = path.join(folder, 'runs');
+  for (const strategy of ['freeze', 'finetune']) {
+    const results = [];
+    for (let time = 0; time < 2; time++) {
+      if (time === 1) await thaw(['clear-cache']);
+      results.push(await trainResult(dataset, runs, '--strategy', strategy, '--epochs', '2', '--seed', '7', '--batch', '8'));
+    }
+    const [first, second] = results;
+    assert.deepEqual(epochLines(first?.run ?? ''), epochLines(second?.run ?? ''));
+    const model = (run: string | undefined): Buffer => readFileSync(path.join(run ?? '', 'model/model.safetensors'));
+    assert.ok(model(first?.run).equals(model(second?.run)), `${strategy}: the weights differ`);
+    const other = await trainResult(dataset, runs, '--strategy', strategy, '--epochs', '2', '--seed', '8', '--batch', '8');
+    assert.notDeepEqual(epochLines(other.run), epochLines(first?.run ?? ''), `${strategy}: the seed does nothing`);
+  }
+});
+
+test('a result, its predictions and its events say the same', async (context) => {
+  const result = await trainResult(TWO_SPLITS, temporaryFolder(context), '--strategy', 'freeze', '--epochs', '4');
+  const predictions = await readPredictions(result.run);
+  assert.equal(predictions.length, result.total);
+  assert.equal(predictions.filter(({ truth, predicted }) => truth === predicted).length, result.correct);
+  const { epochs, record: read, state } = await snapshot(result.run);
+  assert.equal(state, 'finished');
+  assert.equal(epochs.length, 4);
+  assert.equal(epochs[result.bestEpoch - 1]?.validation.correct, result.correct);
+  assert.equal(read.result?.accuracy, result.accuracy);
+  assert.equal(Math.max(...epochs.map(({ validation }) => validation.correct)), result.correct);
+});
+
+test('broken images are named and left out, and the run goes on; a test split is the headline', async (context) => {
+  const folder = temporaryFolder(context);
+  const source = smallDataset(path.join(folder, 'pictures'), 10);
+  for (const split of ['train', 'val', 'test']) {
+    for (const name of ['food', 'vehicles']) {
+      mkdirSync(path.join(folder, 'given', split, name), { recursive: true });
+      const files = readdirSync(path.join(source, name)).sort();
+      const part = split === 'train' ? files.slice(0, 6) : split === 'val' ? files.slice(6, 8) : files.slice(8);
+      for (const file of part) copyFileSync(path.join(source, name, file), path.join(folder, 'given', split, name, file));
+    }
+  }
+  const whole = await sharp({ create: { width: 300, height: 200, channels: 3, background: '#a52' } }).jpeg().toBuffer();
+  writeFileSync(path.join(folder, 'given/train/food/truncated.jpg'), whole.subarray(0, Math.floor(whole.length / 2)));
+  writeFileSync(path.join(folder, 'given/train/food/empty.png'), '');
+  writeFileSync(path.join(folder, 'given/val/vehicles/words.jpg'), 'not a picture');
+  const result = await trainResult(path.join(folder, 'given'), path.join(folder, 'runs'), '--strategy', 'freeze', '--epochs', '2');
+  const { data } = record(result.run);
+  assert.deepEqual(data?.leftOut.map((item) => item.path).sort(), ['train/food/empty.png', 'train/food/truncated.jpg', 'val/vehicles/words.jpg']);
+  assert.equal(result.accuracySplit, 'test');
+  assert.equal(result.total, 4);
+  assert.equal((await readPredictions(result.run)).filter(({ split }) => split === 'test').length, 4);
+});
+
+test('a folder that is no dataset: exit 2, one sentence, nothing trained', async (context) => {
+  const folder = temporaryFolder(context);
+  mkdirSync(path.join(folder, 'one/cats'), { recursive: true });
+  copyFileSync(path.join(smallDataset(path.join(folder, 'pictures'), 2), 'food', '0.png'), path.join(folder, 'one/cats/0.png'));
+  const outcome = await thaw(['train', path.join(folder, 'one'), '--strategy', 'freeze', '--runs', path.join(folder, 'runs'), '--json']);
+  assert.equal(outcome.code, 2, outcome.stderr);
+  const last = jsonLines(outcome.stdout).at(-1);
+  assert.equal(last?.['type'], 'error');
+  assert.match(String(last['message']), /class/);
+  const [run] = readdirSync(path.join(folder, 'runs'));
+  assert.equal(record(path.join(folder, 'runs', run ?? '')).state, 'failed');
+  for (const wrong of [['train'], ['train', folder, '--strategy', 'melt'], ['train', folder, '--strategy', 'freeze', '--epochs', '0'], ['nonsense'], ['train', folder, '--sede', '1', '--strategy', 'freeze']]) {
+    assert.equal((await thaw(wrong)).code, 2, wrong.join(' '));
+  }
+});
+
+test('no engine: exit 3 and what to do', async (context) => {
+  const folder = temporaryFolder(context);
+  const outcome = await thaw(['train', smallDataset(path.join(folder, 'pictures'), 4), '--strategy', 'freeze', '--runs', path.join(folder, 'runs')], { THAW_HOME: path.join(folder, 'empty'), THAW_RUNTIME: '' });
+  assert.equal(outcome.code, 3, outcome.stdout + outcome.stderr);
+  assert.match(outcome.stderr, /thaw setup/);
+});
+
+test('Ctrl-C stops cleanly: exit 130, the best weights kept', async (context) => {
+  const running = startThaw(['train', TWO_SPLITS, '--strategy', 'finetune', '--runs', temporaryFolder(context), '--json']);
+  const { run } = await running.lineWhere((line) => line['type'] === 'run');
+  await running.lineWhere((line) => line['type'] === 'epoch');
+  await running.lineWhere((line) => line['type'] === 'step' && line['epoch'] === 2);
+  running.child.kill('SIGINT');
+  const { code, stdout } = await running.ended;
+  assert.equal(code, 130);
+  assert.equal(jsonLines(stdout).at(-1)?.['type'], 'result');
+  const stopped = record(String(run));
+  assert.equal(stopped.state, 'stopped');
+  assert.equal(stopped.result?.bestEpoch, 1);
+  assert.ok(readSafetensors(readFileSync(path.join(String(run), 'model/model.safetensors'))).size > 200);
+});
+
+test('thaw stop ends a run; a second trainer waits in line for the first', async (context) => {
+  const folder = temporaryFolder(context);
+  const runs = path.join(folder, 'runs');
+  const first = startThaw(['train', TWO_SPLITS, '--strategy', 'finetune', '--runs', runs, '--json']);
+  const { run } = await first.lineWhere((line) => line['type'] === 'run');
+  await first.lineWhere((line) => line['type'] === 'phase' && line['phase'] !== 'waiting');
+  const second = startThaw(['train', smallDataset(path.join(folder, 'pictures'), 6), '--strategy', 'freeze', '--epochs', '1', '--runs', runs, '--json']);
+  const place = await second.lineWhere((line) => line['type'] === 'phase' && line['phase'] === 'waiting' && line['total'] === 1);
+  assert.match(String(place['message']), /1 ahead/);
+  const stopped = await thaw(['stop', String(run)]);
+  assert.equal(stopped.code, 0, stopped.stderr);
+  assert.equal((await first.ended).code, 130);
+  assert.equal((await second.ended).code, 0);
+});
+
+test('kill -9 leaves a run folder that reads without error, and frees the device', async (context) => {
+  const folder = temporaryFolder(context);
+  const running = startThaw(['train', TWO_SPLITS, '--strategy', 'finetune', '--runs', path.join(folder, 'runs'), '--json']);
+  const { run } = await running.lineWhere((line) => line['type'] === 'run');
+  await running.lineWhere((line) => line['type'] === 'step');
+  running.child.kill('SIGKILL');
+  await running.ended;
+  const heartbeat = path.join(String(run), 'heartbeat');
+  const { utimesSync } = await import('node:fs');
+  utimesSync(heartbeat, new Date(Date.now() - 60_000), new Date(Date.now() - 60_000)); // instead of waiting 15 s
+  assert.equal((await snapshot(String(run))).state, 'interrupted');
+  const listed = await thaw(['runs', path.join(folder, 'runs'), '--json']);
+  assert.equal((JSON.parse(listed.stdout) as { state: string }[])[0]?.state, 'interrupted');
+  const next = await trainResult(smallDataset(path.join(folder, 'pictures'), 6), path.join(folder, 'runs'), '--strategy', 'freeze', '--epochs', '1');
+  assert.equal(next.state, 'finished');
+});
+
+test('in ten epochs of finetune memory stays within a tenth', async (context) => {
+  const dataset = smallDataset(path.join(temporaryFolder(context), 'pictures'), 20);
+  const { run } = await trainResult(dataset, temporaryFolder(context), '--strategy', 'finetune', '--epochs', '10', '--batch', '8');
+  const { epochs } = await snapshot(run);
+  const [third, tenth] = [epochs[2], epochs[9]];
+  assert.ok(third !== undefined && tenth !== undefined);
+  assert.ok(tenth.memoryBytes <= third.memoryBytes * 1.1, `${String(third.memoryBytes)} bytes after epoch 3, ${String(tenth.memoryBytes)} after epoch 10`);
+  assert.equal(third.tensors, tenth.tensors);
+});
+
+async function snapshot(run: string): Promise<Extract<Awaited<ReturnType<typeof readRun>>, { epochs: unknown }>> {
+  const read = await readRun(run);
+  assert.ok('epochs' in read, JSON.stringify(read));
+  return read;
+}
+
+/** `count` pictures of food and of vehicles each, out of the sample, as root/class. */
+function smallDataset(root: string, count: number): string {
+  for (const name of ['food', 'vehicles']) {
+    mkdirSync(path.join(root, name), { recursive: true });
+    const files = readdirSync(path.join(EMOJI, 'train', name)).sort().slice(0, count);
+    assert.equal(files.length, count);
+    for (const [index, file] of files.entries()) copyFileSync(path.join(EMOJI, 'train', name, file), path.join(root, name, `${String(index)}.png`));
+  }
+  return root;
+}
