@@ -1,0 +1,153 @@
+// TensorFlow and the pretrained weights: asked for once before the first run, fetched with progress, checked and described on demand.
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+import { findRuntime } from '../engine/runtime.js';
+import { formatBytes } from '../metrics/format.js';
+import { findWeights } from '../network/weights/provide.js';
+import { ThawError } from '../protocol/errors.js';
+import { cacheFolder } from '../storage/folders.js';
+import { runCli } from './cliProcess.js';
+import type { CommandHandlers } from './commandTable.js';
+import type { Installation } from './installation.js';
+import { plainText, sentences } from './plainText.js';
+import type { Services } from './services.js';
+import { describeSetUp, doctorSchema } from './setUpReport.js';
+
+const BACKBONE = 'efficientnet_lite0';
+
+const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
+const clearedLine = v.object({ bytes: v.optional(v.number()) });
+
+export class EngineSetUp {
+  #underWay: Promise<boolean> | undefined;
+
+  constructor(private readonly installation: Installation, private readonly log: vscode.LogOutputChannel) {}
+
+  /** What is not there yet; a look at the disk, no process. */
+  missing(): { readonly runtime: boolean; readonly weights: boolean } {
+    const environment = this.installation.environment();
+    return { runtime: findRuntime({ environment }) === undefined, weights: findWeights(BACKBONE, environment) === undefined };
+  }
+
+  /** True when training can start: at once when all is there, else after asking and setting up. False when the person declines or cancels. */
+  async ensureReady(): Promise<boolean> {
+    this.#underWay ??= this.#provide().finally(() => { this.#underWay = undefined; });
+    return this.#underWay;
+  }
+
+  async #provide(): Promise<boolean> {
+    const missing = this.missing();
+    if (!missing.runtime && !missing.weights) return true;
+    const setUp = vscode.l10n.t('Set Up');
+    if (await vscode.window.showInformationMessage(this.#question(missing), setUp) !== setUp) return false;
+    for (;;) {
+      try {
+        return await this.#setUp();
+      } catch (error) {
+        this.log.error(error instanceof Error ? error : String(error));
+        const again = vscode.l10n.t('Try Again');
+        const showLog = vscode.l10n.t('Show Log');
+        const chosen = await vscode.window.showErrorMessage(failureText(error), again, showLog);
+        if (chosen === showLog) this.log.show();
+        if (chosen !== again) return false;
+      }
+    }
+  }
+
+  #question(missing: { runtime: boolean; weights: boolean }): string {
+    const folder = plainText(cacheFolder(this.installation.environment()));
+    if (!missing.weights) return vscode.l10n.t('Thaw needs TensorFlow 2.21, 274 MB, in {0}', folder);
+    if (!missing.runtime) return vscode.l10n.t('Thaw needs ImageNet weights, 19 MB, in {0}', folder);
+    return vscode.l10n.t('Thaw needs TensorFlow 2.21, 274 MB, and ImageNet weights, 19 MB, in {0}', folder);
+  }
+
+  /** Runs `thaw setup`; false when the person cancels. */
+  async #setUp(): Promise<boolean> {
+    const aborted = new AbortController();
+    return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Setting up Thaw'), cancellable: true }, async (progress, token) => {
+      token.onCancellationRequested(() => aborted.abort());
+      let message = '';
+      let reported = 0;
+      try {
+        await runCli(this.installation, {
+          arguments: ['setup', '--json'],
+          signal: aborted.signal,
+          onDiagnostic: (line) => this.log.info(line),
+          onLine: (line) => {
+            const parsed = v.safeParse(progressLine, line);
+            if (!parsed.success) return;
+            const { doneBytes, totalBytes } = parsed.output;
+            if (parsed.output.message !== message) {
+              ({ message } = parsed.output);
+              reported = 0;
+              this.log.info(message);
+            }
+            const share = doneBytes !== undefined && totalBytes !== undefined && totalBytes > 0 ? Math.min(100, 100 * doneBytes / totalBytes) : undefined;
+            const amount = share === undefined ? '' : `, ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
+            progress.report({ message: plainText(message) + amount, ...(share !== undefined && share > reported && { increment: share - reported }) });
+            reported = Math.max(reported, share ?? 0);
+          },
+        });
+      } catch (error) {
+        if (aborted.signal.aborted) {
+          this.log.info('Set-up cancelled; what was downloaded whole is kept, and nothing half-finished is used.');
+          return false;
+        }
+        throw error;
+      }
+      return true;
+    });
+  }
+}
+
+function failureText(error: unknown): string {
+  return error instanceof ThawError ? sentences(error.message, error.next) : sentences(error instanceof Error ? error.message : String(error));
+}
+
+const REPORT_SCHEME = 'thaw-setup';
+const REPORT_URI = vscode.Uri.from({ scheme: REPORT_SCHEME, path: '/Thaw set-up.txt' });
+
+export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.setUpEngine' | 'thaw.checkSetUp' | 'thaw.clearCache'> {
+  const { engine, installation, log } = services;
+  let report = '';
+  const reportChanged = new vscode.EventEmitter<vscode.Uri>();
+  context.subscriptions.push(
+    reportChanged,
+    vscode.workspace.registerTextDocumentContentProvider(REPORT_SCHEME, { onDidChange: reportChanged.event, provideTextDocumentContent: () => report }),
+  );
+
+  const checkSetUp = async (): Promise<void> => {
+    const title = vscode.l10n.t('Checking Thaw\'s set-up');
+    await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, async (_progress, token) => {
+      const aborted = new AbortController();
+      token.onCancellationRequested(() => aborted.abort(new vscode.CancellationError()));
+      const result = v.safeParse(doctorSchema, await runCli(installation, { arguments: ['doctor', '--json'], signal: aborted.signal, onDiagnostic: (line) => log.info(line) }));
+      if (!result.success) throw new ThawError('run', 'unreadable-report', 'thaw doctor ended without its report', 'Show the log for what it said');
+      report = describeSetUp(result.output, vscode.l10n);
+      reportChanged.fire(REPORT_URI);
+    });
+    await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(REPORT_URI), { preview: true });
+  };
+
+  return {
+    'thaw.setUpEngine': async () => {
+      const { runtime, weights } = engine.missing();
+      if (!runtime && !weights) {
+        const check = vscode.l10n.t('Check Set-up');
+        const chosen = await vscode.window.showInformationMessage(vscode.l10n.t('TensorFlow and the ImageNet weights are there.'), check);
+        if (chosen === check) await checkSetUp();
+      } else if (await engine.ensureReady()) {
+        void vscode.window.showInformationMessage(vscode.l10n.t('Thaw is ready to train.'));
+      }
+    },
+    'thaw.checkSetUp': checkSetUp,
+    'thaw.clearCache': async () => {
+      const clear = vscode.l10n.t('Clear Cache');
+      const detail = vscode.l10n.t('Resized images and features are computed again at the next run. TensorFlow, the weights and all runs stay.');
+      if (await vscode.window.showWarningMessage(vscode.l10n.t('Clear Thaw\'s cache of images and features?'), { modal: true, detail }, clear) !== clear) return;
+      const result = v.safeParse(clearedLine, await runCli(installation, { arguments: ['clear-cache', '--json'], onDiagnostic: (line) => log.info(line) }));
+      const bytes = result.success ? result.output.bytes : undefined;
+      void vscode.window.showInformationMessage(bytes === undefined ? vscode.l10n.t('The cache is empty.') : vscode.l10n.t('The cache is empty; {0} freed.', formatBytes(bytes)));
+    },
+  };
+}

@@ -1,0 +1,323 @@
+// The run panel's host side: a webview that is given complete snapshots. It holds nothing of its own but what is shown, so a hidden panel is
+// thrown away (no retainContextWhenHidden) and one that comes back asks and gets everything at once.
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+import type { Comparison } from '../protocol/comparison.js';
+import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
+import type { RunSnapshot } from '../protocol/snapshot.js';
+import { compareRuns } from '../runs/compareRuns.js';
+import { datasetFolder } from '../runs/datasetFolder.js';
+import { readPredictions } from '../runs/readRun.js';
+import { inBackground } from './errorReport.js';
+import { panelHtml } from './panelHtml.js';
+import { pickRunsToCompare } from './pickRuns.js';
+import { openRunFile, stopTraining } from './runCommands.js';
+import { byNewest, isReadable, runTitle } from './runLabels.js';
+import type { Services } from './services.js';
+import { startRun, type RunRequest } from './startRun.js';
+import { requireTrust, whyNoTraining } from './trust.js';
+
+export const PANEL_TYPE = 'thaw.run';
+
+/** At most this many posts a second, whatever the disk says. */
+const POSTS_PER_SECOND = 4;
+/** How long the note after a reload stands where the progress is otherwise, milliseconds. */
+const NOTE_MS = 6000;
+
+/** The panels of this window: one is used again for each run that is opened; a reload may bring several back. */
+export class RunPanels implements vscode.Disposable {
+  /** The last one used is the last. */
+  readonly #open: RunPanel[] = [];
+  #services: Services | undefined;
+
+  /** The panels and what they use know each other; called once, when all is made. */
+  connect(services: Services): void {
+    this.#services = services;
+  }
+
+  openRun(directory: string): void {
+    this.#panel().showRun(directory);
+  }
+
+  openComparison(directories: readonly string[]): void {
+    this.#panel().showComparison(directories);
+  }
+
+  /** Takes over a panel that VS Code brought back after a reload. */
+  restore(panel: vscode.WebviewPanel, state: unknown): void {
+    const remembered = v.safeParse(panelStateSchema, state);
+    this.#adopt(panel).restore(remembered.success ? remembered.output : undefined);
+  }
+
+  /** Posts to every panel that is seen. */
+  update(): void {
+    for (const panel of this.#open) panel.updateSoon();
+  }
+
+  dispose(): void {
+    for (const panel of [...this.#open]) panel.dispose();
+  }
+
+  #panel(): RunPanel {
+    const last = this.#open.at(-1);
+    if (last) {
+      last.reveal();
+      return last;
+    }
+    return this.#adopt(vscode.window.createWebviewPanel(PANEL_TYPE, 'Thaw', vscode.ViewColumn.Active));
+  }
+
+  #adopt(webviewPanel: vscode.WebviewPanel): RunPanel {
+    if (this.#services === undefined) throw new Error('RunPanels is used before it is connected');
+    const panel = new RunPanel(webviewPanel, this.#services);
+    this.#open.push(panel);
+    webviewPanel.onDidDispose(() => {
+      this.#open.splice(this.#open.indexOf(panel), 1);
+    });
+    webviewPanel.onDidChangeViewState(() => {
+      if (!webviewPanel.active || this.#open.at(-1) === panel) return;
+      this.#open.splice(this.#open.indexOf(panel), 1);
+      this.#open.push(panel);
+    });
+    return panel;
+  }
+}
+
+class RunPanel {
+  #run: string | undefined;
+  #tab: PanelState['tab'] = 'run';
+  #compared: readonly string[] = [];
+  /** The script has asked for everything and listens. */
+  #ready = false;
+  /** The host chose the tab while the script was not there yet. */
+  #tabChosen = false;
+  /** Said for a moment, under the progress bar: that the panel came back after a reload. */
+  #note: string | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastPost = 0;
+  /** The comparison last computed, and of what. */
+  #comparison: { readonly key: string; readonly directories: string; readonly message: HostMessage } | undefined;
+  #posting: Promise<void> = Promise.resolve();
+
+  constructor(private readonly panel: vscode.WebviewPanel, private readonly services: Services) {
+    const { webview } = panel;
+    const { dist } = services.installation;
+    webview.options = { enableScripts: true, localResourceRoots: [dist], enableCommandUris: false };
+    webview.onDidReceiveMessage((message: unknown) => {
+      const parsed = v.safeParse(webviewMessageSchema, message);
+      if (parsed.success) inBackground(services.log, this.#receive(parsed.output));
+      else services.log.warn('The panel sent a message that Thaw does not know.');
+    });
+    panel.onDidChangeViewState(() => {
+      if (panel.visible) this.updateSoon();
+      else this.#ready = false; // its document is gone; the next one says ready
+    });
+    panel.onDidDispose(() => {
+      clearTimeout(this.#timer);
+      clearTimeout(this.#noteTimer);
+    });
+    webview.html = panelHtml({
+      nonce: randomBytes(16).toString('hex'),
+      cspSource: webview.cspSource,
+      script: webview.asWebviewUri(vscode.Uri.joinPath(dist, 'webview.js')).toString(),
+      style: webview.asWebviewUri(vscode.Uri.joinPath(dist, 'webview.css')).toString(),
+      language: vscode.env.language,
+    });
+  }
+
+  reveal(): void {
+    this.panel.reveal(undefined, false);
+  }
+
+  dispose(): void {
+    this.panel.dispose();
+  }
+
+  showRun(directory: string): void {
+    if (!this.#comparedNow().includes(directory)) this.#compared = [];
+    this.#run = directory;
+    this.#note = undefined;
+    this.#show('run');
+  }
+
+  showComparison(directories: readonly string[]): void {
+    this.#compared = directories;
+    this.#run ??= directories[0];
+    this.#show('compare');
+  }
+
+  restore(state: PanelState | undefined): void {
+    if (state === undefined) return;
+    this.#remember(state);
+    this.#note = vscode.l10n.t('Redrawn from the run folder after a reload');
+    this.#noteTimer = setTimeout(() => {
+      this.#note = undefined;
+      this.updateSoon();
+    }, NOTE_MS);
+  }
+
+  /** Posts now, or when the last post is long enough ago. */
+  updateSoon(): void {
+    if (!this.panel.visible || !this.#ready || this.#timer !== undefined) return;
+    const wait = Math.max(0, this.#lastPost + 1000 / POSTS_PER_SECOND - Date.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#postAll();
+    }, wait);
+  }
+
+  #show(tab: PanelState['tab']): void {
+    this.#tab = tab;
+    this.#tabChosen = !this.#ready;
+    this.#title();
+    if (!this.#ready) return;
+    this.#postAll();
+    this.#post({ type: 'show', tab });
+  }
+
+  /** Only runs of open folders are taken from a remembered state: anything else in it is dropped. */
+  #remember(state: PanelState): void {
+    const known = (directory: string): boolean => this.services.runs.workspaceFolderOf(directory) !== undefined;
+    if (state.run !== undefined && known(state.run)) this.#run = state.run;
+    this.#compared = state.compared.filter(known);
+    this.#tab = state.tab;
+  }
+
+  async #receive(message: WebviewMessage): Promise<void> {
+    const { services } = this;
+    const run = this.#snapshot();
+    switch (message.type) {
+      case 'ready':
+        this.#ready = true;
+        this.#comparison = undefined; // a new document has got nothing yet
+        if (this.#run === undefined && message.state) this.#remember(message.state);
+        this.#postAll();
+        if (this.#tabChosen) this.#post({ type: 'show', tab: this.#tab });
+        this.#tabChosen = false;
+        return;
+      case 'state':
+        this.#compared = message.state.compared.filter((directory) => services.runs.workspaceFolderOf(directory) !== undefined);
+        this.#tab = message.state.tab;
+        this.updateSoon();
+        return;
+      case 'stop':
+        if (this.#run !== undefined) await stopTraining(services, this.#run);
+        return;
+      case 'trainAgain':
+        if (run) await this.#train(run, { configuration: run.record.configuration });
+        return;
+      case 'train':
+        if (run) await this.#train(run, { strategy: message.strategy });
+        return;
+      case 'openLog':
+        if (this.#run !== undefined) await openRunFile(services, this.#run, 'trainer.log');
+        return;
+      case 'openRecord':
+        if (this.#run !== undefined) await openRunFile(services, this.#run, 'run.json');
+        return;
+      case 'addRun': {
+        const compared = this.#comparedNow();
+        const chosen = await pickRunsToCompare(services, compared);
+        if (chosen) this.showComparison(chosen);
+        return;
+      }
+      case 'removeRun':
+        this.showComparison(this.#comparedNow().filter((directory) => directory !== message.directory));
+        return;
+      case 'openRun':
+        if (services.runs.workspaceFolderOf(message.directory) !== undefined) this.showRun(message.directory);
+        return;
+      case 'scriptError':
+        services.log.error(`The panel's script: ${message.message}`);
+        return;
+    }
+  }
+
+  async #train(run: RunSnapshot, request: RunRequest): Promise<void> {
+    if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
+    this.showRun(await startRun(this.services, datasetFolder(run.directory, run.record), request));
+  }
+
+  #snapshot(): RunSnapshot | undefined {
+    const run = this.#run === undefined ? undefined : this.services.runs.get(this.#run);
+    return run !== undefined && isReadable(run) ? run : undefined;
+  }
+
+  #title(): void {
+    const run = this.#snapshot();
+    this.panel.title = run ? runTitle(run, this.services.l10n) : 'Thaw';
+  }
+
+  #post(message: HostMessage): void {
+    void this.panel.webview.postMessage(message);
+  }
+
+  /** Everything that the panel can show, whole. */
+  #postAll(): void {
+    if (!this.#ready) return;
+    this.#lastPost = Date.now();
+    const { runs } = this.services;
+    this.#title();
+    const run = this.#run === undefined ? undefined : runs.get(this.#run);
+    const cannotTrain = whyNoTraining();
+    const gone = this.#run !== undefined && run === undefined && runs.complete
+      ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : undefined;
+    const note = gone ?? this.#note;
+    this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
+    this.#posting = this.#posting.then(() => this.#postComparison());
+    inBackground(this.services.log, this.#posting);
+  }
+
+  /** What is compared: as chosen; else the run shown and the newest run of the other strategy on the same dataset. */
+  #comparedNow(): readonly string[] {
+    if (this.#compared.length > 0) return this.#compared;
+    const shown = this.#snapshot();
+    if (shown === undefined) return [];
+    const { runs } = this.services;
+    const partner = runs.all().filter(isReadable).sort(byNewest).find((run) =>
+      run.epochs.length > 0 && run.record.configuration.strategy !== shown.record.configuration.strategy
+      && run.record.dataset.path === shown.record.dataset.path && runs.workspaceFolderOf(run.directory) === runs.workspaceFolderOf(shown.directory));
+    return partner ? [shown.directory, partner.directory] : [shown.directory];
+  }
+
+  async #postComparison(): Promise<void> {
+    const snapshots = this.#comparedNow().map((directory) => this.services.runs.get(directory)).filter((run) => run !== undefined).filter(isReadable);
+    const key = JSON.stringify(snapshots.map((run) => [run.directory, run.state, run.epochs.length]));
+    const directories = JSON.stringify(snapshots.map(({ directory }) => directory));
+    // Behind the other tab only a change of what is compared counts: predictions are not read again at each epoch.
+    if (this.#tab !== 'compare' && this.#comparison?.directories === directories) return;
+    if (this.#comparison?.key !== key) this.#comparison = { key, directories, message: await this.#compare(snapshots) };
+    this.#post(this.#comparison.message);
+  }
+
+  async #compare(snapshots: readonly RunSnapshot[]): Promise<HostMessage> {
+    if (snapshots.length === 0) return { type: 'comparison', comparison: undefined, reason: vscode.l10n.t('Choose two runs to compare') };
+    try {
+      const comparison: Comparison = await compareRuns(snapshots, {
+        predictions: (run) => readPredictions(run.directory, { within: this.services.runs.workspaceFolderOf(run.directory) }),
+      });
+      return { type: 'comparison', comparison };
+    } catch (error) {
+      this.services.log.error(error instanceof Error ? error : String(error));
+      return { type: 'comparison', comparison: undefined, reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+export function register(context: vscode.ExtensionContext, services: Services): void {
+  services.panels.connect(services);
+  context.subscriptions.push(
+    services.panels,
+    services.runs.onDidChange(() => services.panels.update()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => services.panels.update()),
+    vscode.window.registerWebviewPanelSerializer(PANEL_TYPE, {
+      deserializeWebviewPanel: (panel, state: unknown) => {
+        services.panels.restore(panel, state);
+        return Promise.resolve();
+      },
+    }),
+  );
+}

@@ -1,0 +1,86 @@
+// All runs of the open workspace folders, followed on disk: the trees, the panel, the status bar and the notifications read from here.
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { followRuns } from '../runs/followRun.js';
+import { runsFolderFor } from '../runs/runFolder.js';
+import { isWithin } from './datasetSearch.js';
+import { isLive, type LiveRun, type Run } from './runLabels.js';
+
+export class RunStore implements vscode.Disposable {
+  readonly #followers = new Map<string, { runs: readonly Run[] | undefined; dispose(): void }>();
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #subscriptions: { dispose(): unknown }[] = [this.#changed];
+
+  /** Something about some run is different, or a run came or went. */
+  readonly onDidChange = this.#changed.event;
+
+  constructor(private readonly log: vscode.LogOutputChannel) {
+    this.#subscriptions.push(vscode.workspace.onDidChangeWorkspaceFolders(() => this.#followFolders()));
+    this.#followFolders();
+  }
+
+  /** False until each workspace folder was read once. */
+  get complete(): boolean {
+    return [...this.#followers.values()].every(({ runs }) => runs !== undefined);
+  }
+
+  /** Every run, in no particular order. */
+  all(): readonly Run[] {
+    return [...this.#followers.values()].flatMap(({ runs }) => runs ?? []);
+  }
+
+  live(): readonly LiveRun[] {
+    return this.all().filter(isLive);
+  }
+
+  get(directory: string): Run | undefined {
+    return this.all().find((run) => run.directory === directory);
+  }
+
+  /** The workspace folder whose runs folder holds this directory directly; undefined for anything else, so that no other folder is ever read. */
+  workspaceFolderOf(directory: string): string | undefined {
+    if (directory !== path.normalize(directory)) return undefined;
+    return [...this.#followers.keys()].find((folder) => path.dirname(directory) === runsFolderFor(folder));
+  }
+
+  dispose(): void {
+    for (const follower of this.#followers.values()) follower.dispose();
+    this.#followers.clear();
+    for (const subscription of this.#subscriptions) subscription.dispose();
+  }
+
+  #followFolders(): void {
+    const folders = new Set(localFolders());
+    for (const [folder, follower] of this.#followers) {
+      if (folders.has(folder)) continue;
+      follower.dispose();
+      this.#followers.delete(folder);
+    }
+    for (const folder of folders) {
+      if (this.#followers.has(folder)) continue;
+      const following = followRuns(runsFolderFor(folder), (runs) => {
+        const follower = this.#followers.get(folder);
+        if (follower === undefined) return;
+        follower.runs = runs;
+        this.#changed.fire();
+      }, { within: folder, onError: (error) => this.log.warn(`${folder}: ${error instanceof Error ? error.message : String(error)}`) });
+      this.#followers.set(folder, { runs: undefined, dispose: () => following.dispose() });
+    }
+    this.#changed.fire();
+  }
+}
+
+/** The workspace folders that are folders on this machine. */
+export function localFolders(): string[] {
+  return (vscode.workspace.workspaceFolders ?? []).filter(isOnThisMachine).map(({ uri }) => uri.fsPath);
+}
+
+/** On a remote the host sees `file` for what the window calls `vscode-remote`: both are folders on the machine that runs this. */
+function isOnThisMachine({ uri }: vscode.WorkspaceFolder): boolean {
+  return uri.scheme === 'file' || uri.scheme === 'vscode-remote';
+}
+
+/** The workspace folder that a path lies in, the innermost one. */
+export function workspaceFolderHolding(candidate: string): string | undefined {
+  return localFolders().filter((folder) => isWithin(folder, candidate)).sort((a, b) => b.length - a.length)[0];
+}

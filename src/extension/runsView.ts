@@ -1,0 +1,129 @@
+// The Runs view: runs grouped by dataset, newest first, live progress, a badge with the number of runs under way.
+import * as vscode from 'vscode';
+import { RunTarget } from './commandTarget.js';
+import { groupRuns, runRow, runTitle, isReadable, type Run, type RunGroup } from './runLabels.js';
+import type { Services } from './services.js';
+
+/** A dataset with its runs. */
+class GroupNode {
+  runs: readonly RunNode[] = [];
+
+  constructor(public group: RunGroup) {}
+}
+
+/** A run; menus and commands know it as a `RunTarget`. */
+class RunNode extends RunTarget {
+  constructor(public run: Run, readonly parent: GroupNode) {
+    super(run.directory);
+  }
+}
+
+type Node = GroupNode | RunNode;
+
+export class RunsTree implements vscode.TreeDataProvider<Node> {
+  #groups: readonly GroupNode[] = [];
+  /** What each row showed last, so that only rows that changed are redrawn. */
+  readonly #drawn = new Map<string, string>();
+  readonly #changed = new vscode.EventEmitter<Node | undefined>();
+  readonly onDidChangeTreeData = this.#changed.event;
+
+  constructor(private readonly services: Services) {
+    this.#build();
+  }
+
+  getChildren(node?: Node): Node[] {
+    if (node === undefined) return [...this.#groups];
+    return node instanceof GroupNode ? [...node.runs] : [];
+  }
+
+  getParent(node: Node): Node | undefined {
+    return node instanceof RunNode ? node.parent : undefined;
+  }
+
+  getTreeItem(node: Node): vscode.TreeItem {
+    return node instanceof GroupNode ? groupItem(node) : runItem(node, this.services);
+  }
+
+  /** The row of a run, to reveal it. */
+  find(directory: string): RunNode | undefined {
+    return this.#groups.flatMap(({ runs }) => runs).find((node) => node.directory === directory);
+  }
+
+  /** Takes the runs as they are now: the whole tree when rows came, went or moved, else only the rows that read differently. */
+  update(): void {
+    const shape = this.#shape();
+    const nodes = new Map(this.#groups.flatMap(({ runs }) => runs).map((node) => [node.directory, node]));
+    this.#build();
+    if (this.#shape() !== shape) {
+      this.#drawn.clear();
+      this.#changed.fire(undefined);
+      return;
+    }
+    // Same rows: keep the nodes that VS Code holds, with new contents.
+    for (const group of this.#groups) {
+      group.runs = group.runs.map((fresh) => {
+        const node = nodes.get(fresh.directory) ?? fresh;
+        node.run = fresh.run;
+        const row = JSON.stringify(runRow(node.run, this.services.l10n));
+        if (this.#drawn.get(node.directory) !== row) {
+          this.#drawn.set(node.directory, row);
+          this.#changed.fire(node);
+        }
+        return node;
+      });
+    }
+  }
+
+  #build(): void {
+    const before = new Map(this.#groups.map((node) => [node.group.key, node]));
+    this.#groups = groupRuns(this.services.runs.all(), (directory) => this.services.runs.workspaceFolderOf(directory) ?? '').map((group) => {
+      const node = before.get(group.key) ?? new GroupNode(group);
+      node.group = group;
+      node.runs = group.runs.map((run) => new RunNode(run, node));
+      return node;
+    });
+  }
+
+  #shape(): string {
+    return JSON.stringify(this.#groups.map(({ group, runs }) => [group.key, group.name, runs.map(({ directory }) => directory)]));
+  }
+}
+
+function groupItem({ group }: GroupNode): vscode.TreeItem {
+  const item = new vscode.TreeItem(group.name ?? vscode.l10n.t('Unreadable'), vscode.TreeItemCollapsibleState.Expanded);
+  item.id = `group ${group.key}`;
+  item.description = group.runs.length === 1 ? vscode.l10n.t('1 run') : vscode.l10n.t('{0} runs', group.runs.length);
+  item.iconPath = new vscode.ThemeIcon(group.name === undefined ? 'question' : 'database');
+  item.contextValue = 'group';
+  return item;
+}
+
+function runItem({ run }: RunNode, services: Services): vscode.TreeItem {
+  const row = runRow(run, services.l10n);
+  const item = new vscode.TreeItem(row.label);
+  item.id = run.directory;
+  item.description = row.description;
+  item.iconPath = new vscode.ThemeIcon(row.icon, row.colour === undefined ? undefined : new vscode.ThemeColor(row.colour));
+  item.tooltip = row.tooltip;
+  item.accessibilityInformation = { label: row.accessibleLabel };
+  item.contextValue = row.contextValue;
+  if (isReadable(run)) item.command = { command: 'thaw.openRun', title: vscode.l10n.t('Open Run'), arguments: [run.directory] };
+  return item;
+}
+
+export function register(context: vscode.ExtensionContext, services: Services): void {
+  const tree = new RunsTree(services);
+  const view = vscode.window.createTreeView('thaw.runs', { treeDataProvider: tree, canSelectMany: true, showCollapseAll: true });
+  const update = (): void => {
+    tree.update();
+    const live = services.runs.live();
+    view.badge = live.length === 0 ? undefined : {
+      value: live.length,
+      tooltip: live.map((run) => runTitle(run, services.l10n)).join(', '),
+    };
+    void vscode.commands.executeCommand('setContext', 'thaw.training', live.length > 0);
+    void vscode.commands.executeCommand('setContext', 'thaw.hasRuns', services.runs.all().length > 0);
+  };
+  context.subscriptions.push(view, services.runs.onDidChange(update));
+  update();
+}

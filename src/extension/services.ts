@@ -1,0 +1,20 @@
+// What the features share. Each is made once, at activation; none does any work before it is asked.
+import type * as vscode from 'vscode';
+import type { DatasetStore } from './datasetStore.js';
+import type { EngineSetUp } from './engineSetUp.js';
+import type { Installation } from './installation.js';
+import type { Localiser } from './localiser.js';
+import type { RunEndings } from './runEndings.js';
+import type { RunPanels } from './runPanel.js';
+import type { RunStore } from './runStore.js';
+
+export interface Services {
+  readonly log: vscode.LogOutputChannel;
+  readonly l10n: Localiser;
+  readonly installation: Installation;
+  readonly runs: RunStore;
+  readonly datasets: DatasetStore;
+  readonly engine: EngineSetUp;
+  readonly panels: RunPanels;
+  readonly endings: RunEndings;
+}

@@ -1,0 +1,55 @@
+// Starts a run: writes its folder, launches the detached trainer on it, and shows it. Reads no image.
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { ThawError } from '../protocol/errors.js';
+import type { RunRecord, Strategy } from '../protocol/run.js';
+import { storedDatasetPath } from '../runs/datasetFolder.js';
+import { launchTrainer } from '../runs/launch.js';
+import { createRunFolder, newRunId, runsFolderFor } from '../runs/runFolder.js';
+import { defaultRecipe } from '../training/recipes.js';
+import { plainName } from './plainText.js';
+import { workspaceFolderHolding } from './runStore.js';
+import type { Services } from './services.js';
+
+/** What to train: a strategy with its best known recipe, or exactly what an earlier run did. */
+export type RunRequest = { readonly strategy: Strategy } | { readonly configuration: RunRecord['configuration'] };
+
+/**
+ * Starts a run on a dataset folder and returns the run's folder. Trust and engine have been seen to.
+ * @throws ThawError `outside-workspace` when no open folder holds the dataset: runs live in the workspace
+ */
+export async function startRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
+  const workspace = workspaceFolderHolding(dataset);
+  if (workspace === undefined) {
+    throw new ThawError('input', 'outside-workspace', vscode.l10n.t('{0} lies outside the open folders', plainName(path.basename(dataset))), vscode.l10n.t('Open it, or the folder that holds it, as a workspace folder first'));
+  }
+  const configuration = 'configuration' in request ? request.configuration : defaultConfiguration(request.strategy);
+  const now = new Date();
+  const runsFolder = runsFolderFor(workspace);
+  const record: RunRecord = {
+    schemaVersion: 1,
+    id: newRunId(configuration.strategy, now),
+    createdAt: now.toISOString(),
+    state: 'waiting',
+    dataset: { name: path.basename(dataset), path: storedDatasetPath(dataset, runsFolder) },
+    configuration,
+  };
+  const directory = await createRunFolder(runsFolder, record);
+  const { installation } = services;
+  services.endings.expect(directory);
+  await launchTrainer({
+    within: workspace,
+    execPath: installation.execPath,
+    trainerScript: installation.trainerScript,
+    runDirectory: directory,
+    environment: installation.environment(),
+    electron: installation.electron,
+  });
+  services.log.info(`Started ${record.id} on ${dataset}`);
+  return directory;
+}
+
+function defaultConfiguration(strategy: Strategy): RunRecord['configuration'] {
+  const backbone = 'efficientnet_lite0';
+  return { strategy, backbone, colour: 'rgb', seed: 0, splitSeed: 0, recipe: defaultRecipe(strategy, backbone) };
+}

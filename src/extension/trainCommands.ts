@@ -1,0 +1,144 @@
+// Train on Folder…, Train with Freeze, Train with Finetune, Compare Freeze and Finetune: from a folder to a run under way.
+import path from 'node:path';
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+import { formatCount } from '../metrics/format.js';
+import type { Strategy } from '../protocol/run.js';
+import { runCli } from './cliProcess.js';
+import { folderOf } from './commandTarget.js';
+import type { CommandHandlers } from './commandTable.js';
+import { plainName } from './plainText.js';
+import type { Services } from './services.js';
+import { startRun } from './startRun.js';
+import { estimateSchema, questionBefore, strategyChoices, type EstimateState, type StrategyChoice } from './trainingPlan.js';
+import { requireTrust } from './trust.js';
+
+export function register(_context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
+  const trainWith = (strategy: Strategy) => async (argument: unknown): Promise<string | undefined> => {
+    if (!await requireTrust()) return undefined;
+    const folder = folderOf(argument) ?? await pickDataset(services, strategy);
+    if (folder === undefined || !await services.engine.ensureReady()) return undefined;
+    const directory = await startRun(services, folder, { strategy });
+    services.panels.openRun(directory);
+    return directory;
+  };
+  return {
+    'thaw.trainWithFreeze': trainWith('freeze'),
+    'thaw.trainWithFinetune': trainWith('finetune'),
+    'thaw.trainOnFolder': async (argument) => {
+      if (!await requireTrust()) return undefined;
+      const folder = folderOf(argument) ?? await pickDataset(services);
+      if (folder === undefined || !await services.engine.ensureReady()) return undefined;
+      const strategy = await pickStrategy(services, folder);
+      if (strategy === undefined) return undefined;
+      const directory = await startRun(services, folder, { strategy });
+      services.panels.openRun(directory);
+      return directory;
+    },
+    'thaw.compareFreezeAndFinetune': async (argument) => {
+      if (!await requireTrust()) return undefined;
+      const folder = folderOf(argument) ?? await pickDataset(services);
+      if (folder === undefined || !await services.engine.ensureReady()) return undefined;
+      const freeze = await startRun(services, folder, { strategy: 'freeze' });
+      // The second waits in line for the device, and starts by itself.
+      const finetune = await startRun(services, folder, { strategy: 'finetune' });
+      services.panels.openComparison([freeze, finetune]);
+      return [freeze, finetune];
+    },
+  };
+}
+
+/** Offers the workspace's image folders, found and not typed; a folder dialog for what the search did not reach. */
+async function pickDataset(services: Services, strategy?: Strategy): Promise<string | undefined> {
+  const picker = vscode.window.createQuickPick<vscode.QuickPickItem & { root?: string }>();
+  picker.title = strategy === undefined ? vscode.l10n.t('Train on Folder') : vscode.l10n.t('Train with {0}', strategy);
+  picker.placeholder = vscode.l10n.t('A folder with one subfolder of images per class');
+  picker.matchOnDescription = true;
+  picker.busy = true;
+  const browse: vscode.QuickPickItem = { label: `$(folder-opened) ${vscode.l10n.t('Choose a folder…')}`, alwaysShow: true };
+  picker.items = [browse];
+  picker.show();
+  void services.datasets.all().then((datasets) => {
+    picker.items = [
+      ...datasets.map(({ root, images, classes }) => ({
+        label: plainName(path.basename(root)),
+        description: plainName(vscode.workspace.asRelativePath(root)),
+        detail: vscode.l10n.t('{0} images, {1} classes', formatCount(images), formatCount(classes.length)),
+        root,
+      })),
+      browse,
+    ];
+    picker.busy = false;
+  });
+  try {
+    const chosen = await new Promise<(vscode.QuickPickItem & { root?: string }) | undefined>((resolve) => {
+      picker.onDidAccept(() => resolve(picker.selectedItems[0]));
+      picker.onDidHide(() => resolve(undefined));
+    });
+    if (chosen === undefined || chosen.root !== undefined) return chosen?.root;
+  } finally {
+    picker.dispose();
+  }
+  const [first] = vscode.workspace.workspaceFolders ?? [];
+  const folders = await vscode.window.showOpenDialog({
+    canSelectFiles: false, canSelectFolders: true, openLabel: vscode.l10n.t('Train'), ...(first && { defaultUri: first.uri }),
+  });
+  return folders?.[0]?.fsPath;
+}
+
+/** Offers the strategies, each with when to choose it and how long it takes here; asks again before a long one. */
+async function pickStrategy(services: Services, folder: string): Promise<Strategy | undefined> {
+  const estimating = new AbortController();
+  let estimate: EstimateState = 'estimating';
+  const picker = vscode.window.createQuickPick<StrategyChoice & vscode.QuickPickItem>();
+  const draw = (): void => {
+    const active = picker.activeItems[0]?.strategy;
+    picker.items = strategyChoices(estimate, vscode.l10n);
+    const again = picker.items.find(({ strategy }) => strategy === active);
+    if (again) picker.activeItems = [again];
+    picker.busy = estimate === 'estimating';
+  };
+  const measured = measure(services, folder, estimating.signal).then((result) => {
+    estimate = result;
+    if (!estimating.signal.aborted) draw();
+  });
+  try {
+    picker.title = vscode.l10n.t('Train on {0}', plainName(path.basename(folder)));
+    picker.placeholder = vscode.l10n.t('How the network learns');
+    draw();
+    picker.show();
+    const chosen = await new Promise<Strategy | undefined>((resolve) => {
+      picker.onDidAccept(() => resolve(picker.selectedItems[0]?.strategy));
+      picker.onDidHide(() => resolve(undefined));
+    });
+    picker.hide();
+    if (chosen === undefined || !await waitForEstimate(measured)) return undefined;
+    const question = questionBefore(chosen, estimate, vscode.l10n);
+    if (question === undefined) return chosen;
+    const train = vscode.l10n.t('Train');
+    return await vscode.window.showWarningMessage(question, { modal: true }, train) === train ? chosen : undefined;
+  } finally {
+    estimating.abort();
+    picker.dispose();
+  }
+}
+
+/** The person chose before the estimate was there: a run of hours must still be asked about. False when it is cancelled. */
+async function waitForEstimate(measured: Promise<void>): Promise<boolean> {
+  const title = vscode.l10n.t('Estimating how long it takes');
+  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, (_progress, token) => Promise.race([
+    measured.then(() => true),
+    new Promise<boolean>((resolve) => token.onCancellationRequested(() => resolve(false))),
+  ]));
+}
+
+/** Never throws: a run can start without an estimate, and the run itself says what is wrong with the folder. */
+async function measure(services: Services, folder: string, signal: AbortSignal): Promise<EstimateState> {
+  try {
+    const line = await runCli(services.installation, { arguments: ['estimate', folder, '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
+    return v.parse(estimateSchema, line);
+  } catch (error) {
+    if (!signal.aborted) services.log.warn(`No estimate for ${folder}: ${error instanceof Error ? error.message : String(error)}`);
+    return 'unknown';
+  }
+}

@@ -1,0 +1,64 @@
+// What a person weighs before a run: which strategy, and how long it will take. Words and rules only, no `vscode`.
+import * as v from 'valibot';
+import { STRATEGIES, type Strategy } from '../protocol/run.js';
+import type { Localiser } from './localiser.js';
+
+/** What `thaw estimate FOLDER --json` prints; measured on two batches. */
+const seconds = v.object({ seconds: v.pipe(v.number(), v.finite(), v.minValue(0)) });
+export const estimateSchema = v.object({
+  freeze: seconds,
+  finetune: seconds,
+  device: v.union([v.string(), v.object({ kind: v.picklist(['gpu', 'cpu']), name: v.string() })]),
+});
+export type Estimate = v.InferOutput<typeof estimateSchema>;
+
+/** `estimating` until it is measured; `unknown` when it could not be. */
+export type EstimateState = Estimate | 'estimating' | 'unknown';
+
+/** Above this a person is asked before a run starts, seconds. */
+export const ASK_ABOVE_SECONDS = 30 * 60;
+
+/** A row of the picker: the strategy, how long, and when to choose it. */
+export interface StrategyChoice {
+  readonly strategy: Strategy;
+  readonly label: string;
+  readonly description: string;
+  readonly detail: string;
+}
+
+export function strategyChoices(estimate: EstimateState, l10n: Localiser): StrategyChoice[] {
+  return STRATEGIES.map((strategy) => ({
+    strategy,
+    label: strategy,
+    description: estimate === 'estimating' ? l10n.t('estimating') : estimate === 'unknown' ? '' : estimateText(estimate, strategy, l10n),
+    detail: whenToChoose(strategy, l10n),
+  }));
+}
+
+function whenToChoose(strategy: Strategy, l10n: Localiser): string {
+  switch (strategy) {
+    case 'freeze': return l10n.t('Only the last layer learns. For a first answer, and for few photographs of everyday things.');
+    case 'finetune': return l10n.t('Every layer learns. For images unlike photographs, and when freeze is not good enough.');
+  }
+}
+
+/** `about 12 min on this CPU` */
+export function estimateText(estimate: Estimate, strategy: Strategy, l10n: Localiser): string {
+  const time = roughTime(estimate[strategy].seconds, l10n);
+  const kind = typeof estimate.device === 'string' ? estimate.device : estimate.device.kind;
+  return /^gpu\b/i.test(kind) ? l10n.t('about {0} on this GPU', time) : l10n.t('about {0} on this CPU', time);
+}
+
+/** A time as exact as an estimate is: `20 s`, `12 min`, `2.5 h`. */
+export function roughTime(duration: number, l10n: Localiser): string {
+  if (duration < 55) return l10n.t('{0} s', Math.max(5, Math.round(duration / 5) * 5));
+  if (duration < 89.5 * 60) return l10n.t('{0} min', Math.max(1, Math.round(duration / 60)));
+  const hours = duration / 3600;
+  return l10n.t('{0} h', hours < 9.75 ? String(Math.round(hours * 2) / 2) : Math.round(hours));
+}
+
+/** The question to ask before a run of this strategy, or undefined when it may start at once. */
+export function questionBefore(strategy: Strategy, estimate: EstimateState, l10n: Localiser): string | undefined {
+  if (typeof estimate === 'string' || estimate[strategy].seconds <= ASK_ABOVE_SECONDS) return undefined;
+  return l10n.t('{0} takes {1}. Train all the same?', strategy, estimateText(estimate, strategy, l10n));
+}
