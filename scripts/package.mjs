@@ -1,6 +1,7 @@
-// Builds and packs thaw-linux-x64-VERSION.vsix, and holds it to what it may weigh and contain.
+// Builds and packs thaw-linux-x64-VERSION.vsix, and holds it to what it may weigh and contain. `--built`: what dist/ holds; `--out`: a folder.
 import fs from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { installPackages } from './setup.mjs';
 import { isMain, main, ROOT, step, StepError } from './steps.mjs';
 
@@ -46,11 +47,14 @@ async function listEntries(file) {
 
 if (isMain(import.meta.url)) {
   void main(async () => {
+    const { values } = parseArgs({ options: { built: { type: 'boolean', default: false }, out: { type: 'string' } } });
     await installPackages();
-    const { build } = await import('./build.mjs');
-    await build();
+    if (!values.built) {
+      const { build } = await import('./build.mjs');
+      await build();
+    }
     await step('Package', async () => {
-      const { file, size } = await pack();
+      const { file, size } = await pack(values.out);
       return `${path.relative(ROOT, file)}, ${(size / 1e6).toFixed(1)} MB`;
     });
   });
