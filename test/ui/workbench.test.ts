@@ -1,0 +1,168 @@
+// The whole of Thaw as a person meets it, in a real VS Code with the real engine and real images.
+import assert from 'node:assert/strict';
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { startServer, type Server } from '../harness/server.js';
+import { openWorkbench, type Workbench } from '../harness/workbench.js';
+import {
+  accuracyText, assertTableEqualsEvents, copyDataset, endTrainers, epochShown, eventually, makeRoom, newRun, panelOf, readEpochs, readRecord,
+  REPOSITORY, runDirectories, runEnded, shoot, stateShown, thaw, trainersOn,
+} from './scenario.js';
+
+/** Okabe–Ito, as the design gives them for dark themes. */
+const FREEZE = [0x56, 0xb4, 0xe9] as const;
+const FINETUNE = [0xe6, 0x9f, 0x00] as const;
+const ACCURACY_CHART = '#screen-run .chart canvas';
+
+const room = makeRoom('ui');
+const workspace = path.join(room.folder, 'pictures');
+const dataset = path.join(workspace, 'insects');
+let server: Server;
+let vscode: Workbench;
+
+before(async () => {
+  copyDataset(dataset);
+  server = await startServer({ extension: REPOSITORY, settings: { 'workbench.colorTheme': 'Default Dark Modern' } });
+  vscode = await openWorkbench(server, workspace);
+});
+
+after(async () => {
+  await vscode.close();
+  await endTrainers(workspace);
+  await server.stop();
+  room.remove();
+});
+
+test('right-click on a folder trains with freeze, and the result is one number everywhere', async () => {
+  const known = runDirectories(workspace);
+  await vscode.chooseContextMenu(vscode.explorerRow('insects'), 'Thaw', 'Train with Freeze');
+  const directory = await newRun(workspace, 'freeze', known);
+  const panel = panelOf(vscode);
+  await stateShown(panel, 'Finished');
+  const record = await runEnded(directory, 'finished');
+  const { result } = record;
+  assert.ok(result !== undefined);
+  assert.ok(result.accuracy > 0.8, `accuracy ${result.accuracy}`);
+  const number = accuracyText(result.accuracy);
+  const counted = `${result.correct} of ${result.total} right`;
+
+  // run.json is what events.ndjson says of the best epoch
+  const best = readEpochs(directory).find(({ epoch }) => epoch === result.bestEpoch);
+  assert.equal(best?.validation.accuracy, result.accuracy);
+  assert.equal(result.correct / result.total, result.accuracy);
+
+  // the panel
+  const headline = panel.locator('#screen-run .kpi-main');
+  assert.equal((await headline.locator('.kpi-number').innerText()).trim(), number);
+  assert.ok((await headline.innerText()).includes(counted), await headline.innerText());
+  assert.equal(await assertTableEqualsEvents(panel, directory, 1), record.configuration.recipe.epochs);
+  const pixels = await vscode.canvasPixels(panel.locator(ACCURACY_CHART).first(), FREEZE);
+  assert.ok(pixels.matching > 100, `${pixels.matching} pixels in freeze's colour`);
+  await shoot(vscode, 'run');
+
+  // the one notification
+  const said = await vscode.notification('freeze on insects');
+  assert.ok(said.includes(number), said);
+
+  // the tree
+  await vscode.openViewContainer('Thaw');
+  const row = vscode.treeRow('Runs', 'freeze');
+  await row.filter({ hasText: `${number} (${result.correct}/${result.total})` }).waitFor();
+  assert.match(await row.getAttribute('aria-label') ?? '', new RegExp(`accuracy \\${number}, 95% interval`));
+  await vscode.treeRow('Datasets', 'insects').waitFor();
+
+  // the terminal, with the same seed on the same binary
+  const lines = (await thaw(server.host.node, 'train', dataset, '--strategy', 'freeze', '--runs', path.join(room.folder, 'runs'), '--json')).trim().split('\n');
+  const last = JSON.parse(lines.at(-1) ?? '') as Record<string, unknown>;
+  assert.equal(last['type'], 'result');
+  assert.equal(last['accuracy'], result.accuracy);
+  assert.equal(last['correct'], result.correct);
+  assert.deepEqual(last['interval'], result.interval);
+  assert.deepEqual(vscode.cspViolations(), []);
+});
+
+test('the palette trains with finetune: the chart lives, a reload restores it, Stop stops it', async (t) => {
+  const known = runDirectories(workspace);
+  const panel = panelOf(vscode);
+  let directory = '';
+
+  await t.test('the folder and the strategy are offered, with an estimate', async () => {
+    await vscode.runCommand('Thaw: Train on Folder…');
+    await vscode.pickRows('insects');
+    await vscode.pick('insects');
+    const rows = await vscode.pickRows('on this CPU');
+    assert.ok(rows.every((row) => /about \d[\d.]* (?:s|min|h) on this CPU/.test(row)), rows.join('\n'));
+    await vscode.pick('finetune');
+    directory = await newRun(workspace, 'finetune', known);
+  });
+
+  await t.test('after an epoch the table equals events.ndjson and the chart has changed', async () => {
+    await epochShown(panel, 1);
+    await assertTableEqualsEvents(panel, directory, 1);
+    const chart = panel.locator(ACCURACY_CHART).first();
+    const before = await vscode.canvasPixels(chart, FINETUNE);
+    await vscode.statusBarItem(/Thaw: epoch \d+ of \d+/).waitFor();
+    await epochShown(panel, 2);
+    await assertTableEqualsEvents(panel, directory, 2);
+    const now = await eventually(async () => {
+      const pixels = await vscode.canvasPixels(chart, FINETUNE);
+      return pixels.hash === before.hash ? undefined : pixels;
+    }, 'the chart to change');
+    assert.ok(now.matching > before.matching, `${before.matching}, then ${now.matching} pixels in finetune's colour`);
+    await shoot(vscode, 'run-live');
+  });
+
+  await t.test('a reload restores the panel, which follows on', async () => {
+    const epochsBefore = readEpochs(directory).length;
+    await vscode.reload();
+    await epochShown(panel, epochsBefore);
+    assert.equal(readRecord(directory).state, 'running', 'the run was over before the reload was: nothing left to follow');
+    await epochShown(panel, epochsBefore + 1);
+    await assertTableEqualsEvents(panel, directory, epochsBefore + 1);
+    assert.equal(runDirectories(workspace).length, known.length + 1);
+  });
+
+  await t.test('Stop stops it and keeps its best', async () => {
+    assert.equal(trainersOn(workspace).length, 1);
+    await panel.locator('#screen-run [data-action="stop"]').click();
+    const record = await runEnded(directory, 'stopped', 30_000);
+    await stateShown(panel, 'Stopped');
+    await eventually(() => (trainersOn(workspace).length === 0 ? true : undefined), 'the trainer to end');
+    assert.ok(record.result !== undefined && record.result.epochs < record.configuration.recipe.epochs);
+    await vscode.openViewContainer('Thaw');
+    await vscode.treeRow('Runs', 'finetune').filter({ hasText: 'stopped at epoch' }).waitFor();
+    assert.deepEqual(vscode.cspViolations(), []);
+  });
+});
+
+test('two runs are compared image by image', async () => {
+  const runs = path.join(workspace, '.thaw', 'runs');
+  // Runs of the terminal appear in the editor by themselves.
+  await thaw(server.host.node, 'train', dataset, '--strategy', 'freeze', '--seed', '1', '--runs', runs, '--json');
+  await thaw(server.host.node, 'train', dataset, '--strategy', 'finetune', '--epochs', '1', '--runs', runs, '--json');
+  const [freeze, finetune] = ['freeze', 'finetune'].map((strategy) => runDirectories(workspace)
+    .filter((directory) => readRecord(directory).configuration.strategy === strategy && readRecord(directory).state === 'finished').at(-1));
+  assert.ok(freeze !== undefined && finetune !== undefined);
+  await vscode.openViewContainer('Thaw');
+  const { result } = readRecord(finetune);
+  await vscode.treeRow('Runs', 'finetune').filter({ hasText: `${accuracyText(result?.accuracy ?? 0)} (` }).click();
+
+  const panel = panelOf(vscode);
+  await stateShown(panel, 'Finished');
+  await panel.locator('#tab-compare').click();
+  const expected = JSON.parse(await thaw(server.host.node, 'compare', freeze, finetune, '--json')) as { verdict: { title: string } };
+  await panel.locator('#screen-compare', { hasText: expected.verdict.title }).waitFor({ timeout: 30_000 });
+  for (const directory of [freeze, finetune]) {
+    const accuracy = accuracyText(readRecord(directory).result?.accuracy ?? Number.NaN);
+    await panel.locator(`#screen-compare tr[data-run="${path.basename(directory)}"]`, { hasText: accuracy }).waitFor();
+  }
+  await shoot(vscode, 'compare');
+  assert.deepEqual(vscode.cspViolations(), []);
+});
+
+test('the panel asks for nothing outside, and images are left as they were', () => {
+  assert.deepEqual(vscode.foreignRequests, []);
+  assert.ok(!existsSync(path.join(dataset, '.thaw')));
+  assert.ok(statSync(path.join(workspace, '.thaw', '.gitignore')).isFile());
+});
