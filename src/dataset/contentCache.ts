@@ -110,7 +110,7 @@ export class ContentCache {
     }
     this.uncounted += bytes;
     // In the background, at most once for each twentieth of the cap; what goes wrong there, the next trim tries again.
-    if (this.uncounted > this.capBytes * RECOUNT_AFTER) this.trim().catch(() => undefined);
+    if (this.uncounted > this.capBytes * RECOUNT_AFTER && this.trimming === undefined) this.trim().catch(() => undefined);
   }
 
   /** Bytes of all entries. */
@@ -120,10 +120,16 @@ export class ContentCache {
     return bytes;
   }
 
-  /** Removes the least recently used entries if the cache is above its cap, and what interrupted writers left. One at a time. */
+  /** Removes the least recently used entries if the cache is above its cap, and what interrupted writers left. */
   async trim(): Promise<void> {
-    this.trimming ??= this.trimNow().finally(() => { this.trimming = undefined; });
-    return this.trimming;
+    const before = this.trimming ?? Promise.resolve(); // it may have passed by what was written since
+    const trimming = before.then(() => this.trimNow(), () => this.trimNow());
+    this.trimming = trimming;
+    try {
+      await trimming;
+    } finally {
+      if (this.trimming === trimming) this.trimming = undefined;
+    }
   }
 
   /** Removes all entries. */
