@@ -1,0 +1,112 @@
+// Compiles tfjs-node's N-API addon against the headers of TensorFlow's wheel: dist/tfjs_binding.node. Skips when nothing that goes in has changed.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import * as esbuild from 'esbuild';
+import { isMain, main, ROOT, StepError } from './steps.mjs';
+
+const OUTPUT = path.join(ROOT, 'dist', 'tfjs_binding.node');
+const BINDING = path.join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu', 'binding');
+const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
+const NODE_API = path.join(ROOT, 'node_modules', 'node-api-headers', 'include');
+const COMPILER = process.env.CXX || 'g++';
+const FLAGS = ['-std=c++17', '-O2', '-fPIC', '-shared', '-s', '-DNAPI_VERSION=8', '-Wl,-rpath,$ORIGIN', '-Wl,--no-as-needed'];
+
+/** GCC 11 and later call this function of their own C++ library, which the older systems that TensorFlow runs on lack: the addon brings it. */
+const COMPATIBILITY = `#include <new>
+namespace std {
+__attribute__((visibility("hidden"))) void __throw_bad_array_new_length() { throw bad_array_new_length(); }
+}
+`;
+
+/**
+ * Builds the addon unless dist/ holds the one of the same sources, headers and flags: its build id is the hash of all that goes in.
+ * Needs a C++ compiler, and TensorFlow's wheel once: a fetched wheel stays in the cache for the set-up that follows.
+ */
+export async function buildAddon() {
+  const engine = await loadEngineModules();
+  engine.pinsFor(); // an unsupported platform says so before anything is fetched
+  const hash = inputsHash(engine.TENSORFLOW_VERSION);
+  if (fs.existsSync(OUTPUT) && fs.readFileSync(OUTPUT).includes(Buffer.from(hash, 'hex'))) return;
+  const include = await engine.provideHeaders({ onProgress: progressLine() }).catch((error) => {
+    throw error.name === 'ThawError' ? new StepError(`${error.message}. ${error.next}.`) : error;
+  });
+  fs.mkdirSync(path.dirname(OUTPUT), { recursive: true });
+  const work = fs.mkdtempSync(path.join(path.dirname(OUTPUT), '.addon-'));
+  try {
+    // The libraries themselves aren't needed to link, only their names: empty ones stand in.
+    const empty = path.join(work, 'empty.cc');
+    fs.writeFileSync(empty, '');
+    const libraries = [];
+    for (const file of engine.LIBRARY_FILES) {
+      const library = path.join(work, file);
+      await compile(['-shared', '-fPIC', `-Wl,-soname,${file}`, empty, '-o', library]);
+      libraries.push(library);
+    }
+    const compatibility = path.join(work, 'compatibility.cc');
+    fs.writeFileSync(compatibility, COMPATIBILITY);
+    const built = path.join(work, path.basename(OUTPUT));
+    await compile([
+      ...FLAGS, `-Wl,--build-id=0x${hash}`, `-I${path.join(BINDING, '..')}`, `-I${include}`, `-I${NODE_API}`,
+      ...SOURCES.map((file) => path.join(BINDING, file)), compatibility, ...libraries, '-o', built,
+    ]);
+    fs.renameSync(built, OUTPUT);
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** The product's own engine modules, which are TypeScript. */
+async function loadEngineModules() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'thaw-build-'));
+  try {
+    const outfile = path.join(folder, 'engine.cjs');
+    await esbuild.build({
+      stdin: { contents: "export * from './src/engine/headers.js'; export * from './src/engine/pins.js';", resolveDir: ROOT },
+      bundle: true, platform: 'node', format: 'cjs', target: 'node20', outfile, logLevel: 'warning',
+    });
+    return createRequire(import.meta.url)(outfile);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function inputsHash(tensorflowVersion) {
+  const hash = createHash('sha1'); // as long as a build id is
+  hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, process.platform, process.arch]));
+  for (const folder of [BINDING, NODE_API]) {
+    for (const file of fs.readdirSync(folder).sort()) hash.update(file).update(fs.readFileSync(path.join(folder, file)));
+  }
+  return hash.digest('hex');
+}
+
+function progressLine() {
+  let shown = -1;
+  return ({ what, doneBytes, totalBytes }) => {
+    const percent = Math.floor((100 * doneBytes) / totalBytes);
+    if (percent === shown || (!process.stdout.isTTY && percent % 10 !== 0)) return;
+    shown = percent;
+    const text = `  ${what}: ${Math.round(doneBytes / 1e6)} of ${Math.round(totalBytes / 1e6)} MB`;
+    process.stdout.write(process.stdout.isTTY ? `\r${text}${percent === 100 ? '\n' : ''}` : `${text}\n`);
+  };
+}
+
+async function compile(args) {
+  const child = spawn(COMPILER, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { output += chunk; });
+  const code = await new Promise((resolve, reject) => {
+    child.once('error', (error) => reject(new StepError(
+      error.code === 'ENOENT'
+        ? `The C++ compiler ${COMPILER} is not on this machine. Install it (Debian and Ubuntu: apt install g++), or name another one by CXX.`
+        : `${COMPILER} could not be started: ${error.message}`,
+    )));
+    child.once('close', resolve);
+  });
+  if (code !== 0) throw new StepError(`${COMPILER} ended with ${code}:\n${output.slice(-4000)}`);
+}
+
+if (isMain(import.meta.url)) await main(buildAddon);
