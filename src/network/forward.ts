@@ -179,14 +179,13 @@ function foldedWeights(
   const bias = node.op === 'conv' && node.bias ? parameter(parameters, `${node.name}.bias`) : undefined;
   if (batchNorm === undefined) return { filter: filter.clone(), ...(bias !== undefined && { bias: bias.clone() as Tensor1D }) };
   const { scale, offset, mean, variance } = batchNormTensors(parameters, batchNorm);
-  const [foldedFilter, foldedBias] = tf.tidy(() => {
+  return tf.tidy(() => {
     const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, batchNorm.epsilon)));
     // Depthwise filters have their channels on the axis before the last.
     const shaped = node.op === 'depthwiseConv' ? tf.reshape(factor, [node.channels, 1]) : factor;
     const centred = bias === undefined ? tf.neg(mean) : tf.sub(bias, mean);
-    return [tf.mul(filter, shaped), tf.add(offset, tf.mul(centred, factor))];
+    return { filter: tf.mul(filter, shaped), bias: tf.add(offset, tf.mul(centred, factor)) };
   });
-  return { filter: foldedFilter, bias: foldedBias as Tensor1D };
 }
 
 function runFolded(tf: Tensorflow, step: FoldedStep, inputs: readonly Tensor[]): Tensor {

@@ -1,0 +1,315 @@
+"""Golden values for the network's numeric tests, computed by PyTorch in float64.
+
+usage: python make_network.py OUTPUT_FOLDER [WEIGHTS.pth]
+needs: torch, numpy, safetensors
+
+Two small networks, each with random parameters and one batch of images:
+- lite: a narrow, shallow EfficientNet-Lite (the definition below also loads the published Lite0 weights, strictly);
+- residual: PyTorch's geometry, with every other node type: padding by numbers, biases, relu, max pooling, concatenation.
+For each: logits in evaluation mode; logits, loss and gradients with batch norm frozen and with batch statistics; parameters and running
+statistics after one and after three steps of SGD. A seed is taken only if PyTorch's own float32 values agree with its float64 ones to 1e-5,
+since in other networks a ReLU flips and no implementation could agree. Besides:
+- legacy.pth, legacy.safetensors: the same tensors in PyTorch's legacy layout and plainly, with types, views and strides of many kinds;
+- published.safetensors, with WEIGHTS.pth: the published network's logits on a test pattern.
+"""
+import argparse
+import copy
+import json
+import math
+import pathlib
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.set_num_threads(1)
+OWN_ERROR = 1e-5
+SGD = {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.01}
+
+
+class SameConv2d(nn.Conv2d):
+    """TensorFlow's SAME padding: the output is ceil(input / stride), an odd remainder goes to the bottom right."""
+
+    def forward(self, x):
+        pads = []
+        for size, kernel, stride in zip(reversed(x.shape[-2:]), reversed(self.kernel_size), reversed(self.stride)):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            pads += [total // 2, total - total // 2]
+        return self._conv_forward(F.pad(x, pads), self.weight, self.bias)
+
+
+def conv(inputs, outputs, kernel, stride=1, groups=1):
+    return SameConv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+
+
+def batch_norm(channels):
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class Block(nn.Module):
+    """Inverted residual: expand, filter each channel, project."""
+
+    def __init__(self, inputs, outputs, kernel, stride, expansion):
+        super().__init__()
+        wide = inputs * expansion
+        if expansion != 1:
+            self._expand_conv = conv(inputs, wide, 1)
+            self._bn0 = batch_norm(wide)
+        self._depthwise_conv = conv(wide, wide, kernel, stride, groups=wide)
+        self._bn1 = batch_norm(wide)
+        self._project_conv = conv(wide, outputs, 1)
+        self._bn2 = batch_norm(outputs)
+        self.expands = expansion != 1
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
+        y = F.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.adds else y
+
+
+class EfficientNetLite(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        self._conv_stem = conv(3, shape["stem"], 3, 2)
+        self._bn0 = batch_norm(shape["stem"])
+        channels = shape["stem"]
+        blocks = []
+        for group in shape["groups"]:
+            for repeat in range(group["repeats"]):
+                stride = group["stride"] if repeat == 0 else 1
+                blocks.append(Block(channels, group["channels"], group["kernel"], stride, group["expansion"]))
+                channels = group["channels"]
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head = conv(channels, shape["head"], 1)
+        self._bn1 = batch_norm(shape["head"])
+        self._fc = nn.Linear(shape["head"], classes)
+
+    def forward(self, x):
+        x = F.relu6(self._bn0(self._conv_stem(x)))
+        for block in self._blocks:
+            x = block(x)
+        return self._fc(F.relu6(self._bn1(self._conv_head(x))).mean((2, 3)))
+
+
+def groups(*rows):
+    return [dict(zip(("repeats", "kernel", "stride", "expansion", "channels"), row)) for row in rows]
+
+
+LITE0 = {"stem": 32, "head": 1280, "groups": groups(
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))}
+# 30 → 15 → 8 → 4: both parities of SAME padding, kernels 3 and 5.
+NARROW = {"stem": 8, "head": 24, "inputSize": 30, "groups": groups((1, 3, 1, 1, 6), (2, 3, 2, 4, 8), (2, 5, 2, 3, 10))}
+
+
+class Residual(nn.Module):
+    """A stem with max pooling, a residual block with a projection, a concatenation: the pieces of ResNet and SqueezeNet."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 5, 2, 2)
+        self.bn = nn.BatchNorm2d(8)
+        self.conv1 = nn.Conv2d(8, 12, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(12)
+        self.conv2 = nn.Conv2d(12, 12, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(12)
+        self.down = nn.Conv2d(8, 12, 1, 2, bias=False)
+        self.bnd = nn.BatchNorm2d(12)
+        self.squeeze = nn.Conv2d(12, 6, 1)
+        self.expand1 = nn.Conv2d(6, 8, 1)
+        self.expand3 = nn.Conv2d(6, 8, 3, padding=1)
+        self.fc = nn.Linear(16, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn(self.stem(x))), 3, 2, 1)
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        x = F.relu(y + self.bnd(self.down(x)))
+        s = F.relu(self.squeeze(x))
+        x = torch.cat([F.relu(self.expand1(s)), F.relu(self.expand3(s))], 1)
+        x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        return self.fc(x.mean((2, 3)))
+
+
+@torch.no_grad()
+def randomise(network, images, generator):
+    """Random weights; running statistics near those of the data, so that nothing dies and logits are about 1; all affines random."""
+    uniform = lambda tensor, low, high: low + (high - low) * torch.rand(tensor.shape, generator=generator)
+    normal = lambda tensor: torch.randn(tensor.shape, generator=generator)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            fan_in = module.weight[0].numel()
+            module.weight.copy_(normal(module.weight) * math.sqrt(1 / fan_in))
+            if module.bias is not None:
+                module.bias.copy_(normal(module.bias) * 0.3)
+    for module in norms:
+        # Wide enough that relu6 meets values above 6.
+        module.weight.copy_(uniform(module.weight, 0.7, 2.5))
+        module.bias.copy_(0.5 + 0.5 * normal(module.bias))
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.momentum = 1.0
+    network.train()
+    network(images)
+    for module, momentum in zip(norms, momenta):
+        module.momentum = momentum
+        module.running_mean += (0.3 + 0.3 * normal(module.running_mean)) * module.running_var.sqrt()
+        module.running_var *= uniform(module.running_var, 0.7, 1.6)
+    network.eval()
+    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    last.weight /= network(images).std()
+
+
+def batch_norm_mode(network, mode):
+    network.train()
+    if mode == "frozen":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+def state_of(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+
+
+def values_of(network, images, labels):
+    """Everything that is compared, by `section/name`."""
+    values = {}
+    network.eval()
+    with torch.no_grad():
+        values["evaluation/logits"] = network(images)
+    for mode in ("frozen", "batch"):
+        trained = copy.deepcopy(network)
+        optimizer = torch.optim.SGD(trained.parameters(), **SGD)
+        for step in (1, 2, 3):
+            batch_norm_mode(trained, mode)
+            optimizer.zero_grad()
+            logits = trained(images)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()
+            if step == 1:
+                values[f"{mode}/logits"] = logits.detach().clone()
+                values[f"{mode}/loss"] = loss.detach().reshape(1)
+                for name, parameter in trained.named_parameters():
+                    values[f"{mode}/gradient/{name}"] = parameter.grad.clone()
+            optimizer.step()
+            for name, tensor in state_of(trained).items():
+                if step == 3 or (step == 1 and mode == "batch" and "running" in name):
+                    values[f"{mode}/step{step}/{name}"] = tensor
+    return values
+
+
+def own_error(single, double, start):
+    """The largest error of float32 against float64, measured as the tests measure it."""
+    worst = 0.0
+    largest = {mode: max(v.norm() for k, v in double.items() if k.startswith(f"{mode}/gradient/")) for mode in ("frozen", "batch")}
+    for name, exact in double.items():
+        error = (single[name].double() - exact).norm()
+        parts = name.split("/", 2)
+        if parts[1] in ("step1", "step3"):
+            # How far it moved, unless that is lost in its own rounding.
+            scale = max((exact - start[parts[2]]).norm(), 1e-2 * exact.norm())
+        elif parts[1] == "gradient":
+            # The bias of a convolution before batch norm has no gradient but rounding.
+            scale = max(exact.norm(), 1e-3 * largest[parts[0]])
+        else:
+            scale = exact.norm()
+        worst = max(worst, float(error / scale))
+    return worst
+
+
+def relu6_saturates(network, images):
+    above = []
+    hooks = [module.register_forward_hook(lambda _m, _i, y: above.append(float((y > 6).double().mean())))
+             for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    network.eval()
+    with torch.no_grad():
+        network(images)
+    for hook in hooks:
+        hook.remove()
+    return sum(above) / len(above)
+
+
+def search(make, size, classes, batch):
+    for seed in range(1000):
+        generator = torch.Generator().manual_seed(seed)
+        images = torch.randn((batch, 3, size, size), generator=generator)
+        labels = torch.randint(classes, (batch,), generator=generator)
+        network = make()
+        randomise(network, images, generator)
+        start = state_of(network)
+        single = values_of(copy.deepcopy(network), images, labels)
+        double = values_of(copy.deepcopy(network).double(), images.double(), labels)
+        error = own_error(single, double, start)
+        saturated = relu6_saturates(network, images)
+        if error <= OWN_ERROR and saturated > 0.002:
+            return seed, error, saturated, images, labels, start, double
+    raise SystemExit("no seed will do")
+
+
+def save(folder, name, make, shape, size, classes, batch):
+    seed, error, saturated, images, labels, start, double = search(make, size, classes, batch)
+    tensors = {"images": images.permute(0, 2, 3, 1), "labels": labels.int()}
+    tensors |= {f"start/{key}": value for key, value in start.items()}
+    tensors |= {key: value.float() for key, value in double.items()}
+    metadata = {"seed": str(seed), "torchFloat32Error": f"{error:.1e}", "torch": torch.__version__, "sgd": json.dumps(SGD), "classes": str(classes),
+                "shape": json.dumps(shape)}
+    file = folder / f"{name}.safetensors"
+    safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()}, file, metadata)
+    logits = double["evaluation/logits"]
+    print(f"{file.name}: seed {seed}, float32 error {error:.1e}, logits' std {logits.std():.2f}, above 6 {saturated:.3f}, {file.stat().st_size} bytes")
+
+
+def save_legacy(folder):
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn((4, 5, 3), generator=generator)
+    state = {
+        "plain": torch.randn((2, 3), generator=generator),
+        "transposed": base.permute(2, 0, 1),
+        "slice": base[1:3, ::2],
+        "shared": base,
+        "channelsLast": torch.randn((2, 3, 4, 5), generator=generator).to(memory_format=torch.channels_last),
+        "scalar": torch.tensor(7),
+        "empty": torch.zeros((0, 4)),
+        "double": torch.randn(3, generator=generator).double(),
+        "int": torch.tensor([-1, 2**31 - 1], dtype=torch.int32),
+        "short": torch.tensor([-2, 3], dtype=torch.int16),
+        "char": torch.tensor([-128, 127], dtype=torch.int8),
+        "byte": torch.tensor([0, 255], dtype=torch.uint8),
+        "bool": torch.tensor([True, False]),
+    }
+    torch.save(state, folder / "legacy.pth", _use_new_zipfile_serialization=False)
+    safetensors.torch.save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, folder / "legacy.safetensors")
+
+
+def pattern(size):
+    """Two images of whole numbers 0 to 255, [2, size, size, 3]: bands, whose pitch differs by colour and image."""
+    image, row, column, colour = np.meshgrid(range(2), range(size), range(size), range(3), indexing="ij")
+    return ((row * (3 + image) + column * (5 - 2 * image) + colour * 40 + row * column // 16) % 256).astype(np.float64)
+
+
+def save_published(folder, weights):
+    network = EfficientNetLite(LITE0, 1000).double().eval()
+    state = torch.load(weights, weights_only=True)
+    print("published weights, strict:", network.load_state_dict(state, strict=True))
+    images = torch.from_numpy((pattern(224) - 127) / 128).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        logits = network(images)
+    file = folder / "published.safetensors"
+    safetensors.torch.save_file({"logits": logits.float()}, file, {"torch": torch.__version__})
+    print(f"{file.name}: tops {logits.argmax(1).tolist()}, logits' std {logits.std():.2f}, {file.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("folder", type=pathlib.Path)
+    arguments.add_argument("weights", nargs="?")
+    parsed = arguments.parse_args()
+    save(parsed.folder, "lite", lambda: EfficientNetLite(NARROW, 5), NARROW, 30, 5, 4)
+    save(parsed.folder, "residual", lambda: Residual(5), {}, 45, 5, 4)
+    save_legacy(parsed.folder)
+    if parsed.weights:
+        save_published(parsed.folder, parsed.weights)

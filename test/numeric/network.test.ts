@@ -1,0 +1,231 @@
+// The network against PyTorch's float64: forward, gradients, optimizer steps. Each comparison fails when any one parameter is 1 % off.
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import type { Scalar, Tensor, Tensor1D, Tensor4D, Variable } from '@tensorflow/tfjs';
+import { loadEngine, type Engine } from '../../src/engine/load.js';
+import { foldBatchNorm, inferenceForward, trainingForward } from '../../src/network/forward.js';
+import { loadParameters, toStateDict } from '../../src/network/parameters.js';
+import type { StateDict } from '../../src/network/weights/stateDict.js';
+import { SgdMomentum } from '../../src/training/optimizer.js';
+import { difference, maximumError, namesOf, norm, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
+
+const FORWARD = 1e-4;
+const GRADIENT = 1e-3;
+/** A gradient below this share of the largest one is nothing but rounding: compared with the largest. */
+const TINY = 1e-3;
+
+const noState: StateDict = new Map();
+
+type Mode = 'frozen' | 'batch';
+
+let engine: Engine;
+before(async () => { engine = await loadEngine(); });
+
+/** Logits of inference, batch norm folded. */
+function inferred(golden: GoldenNetwork, start: StateDict = golden.start): Float32Array {
+  const { tf } = engine;
+  const parameters = loadParameters(tf, golden.graph, start, { head: 'from-weights' });
+  const folded = foldBatchNorm(engine, golden.graph, parameters);
+  const logits = tf.tidy(() => inferenceForward(engine, golden.graph, folded, imagesOf(golden)).dataSync<'float32'>());
+  folded.dispose();
+  for (const tensor of parameters.values()) tensor.dispose();
+  return logits;
+}
+
+function imagesOf(golden: GoldenNetwork): Tensor4D {
+  return engine.tf.tensor(golden.images.data, [...golden.images.shape] as Tensor4D['shape']);
+}
+
+interface Trained {
+  readonly logits: Float32Array;
+  readonly loss: number;
+  /** Of the first step, in PyTorch's layouts. */
+  readonly gradients: StateDict;
+  /** Parameters and running statistics after each step. */
+  readonly steps: readonly StateDict[];
+}
+
+/** Steps of SGD on the one batch. */
+function train(golden: GoldenNetwork, mode: Mode, steps: number, start: StateDict = golden.start): Trained {
+  const { tf } = engine;
+  const { graph } = golden;
+  const parameters = loadParameters(tf, graph, start, { head: 'from-weights' });
+  const trainable = new Set(namesOf(graph, 'trainable'));
+  const variables = new Map<string, Variable>();
+  for (const [name, tensor] of parameters) {
+    if (!trainable.has(name)) continue;
+    const variable = tf.variable(tensor);
+    tensor.dispose();
+    variables.set(name, variable);
+    parameters.set(name, variable);
+  }
+  const momenta = new Map(graph.nodes.flatMap((node) => (node.op === 'batchNorm' ? [[node.name, node.momentum] as const] : [])));
+  const move = (name: string, value: Tensor1D, momentum: number): void => {
+    const old = parameters.get(name);
+    assert.ok(old);
+    parameters.set(name, tf.tidy(() => tf.keep(tf.add(tf.mul(old, 1 - momentum), tf.mul(value, momentum)))));
+    old.dispose();
+    value.dispose();
+  };
+  const optimizer = new SgdMomentum(tf, { momentum: golden.sgd.momentum, weightDecay: golden.sgd.weight_decay });
+  const images = imagesOf(golden);
+  const truth = tf.tidy(() => tf.oneHot(tf.tensor1d(golden.labels, 'int32'), golden.classes));
+  let first: Omit<Trained, 'steps'> | undefined;
+  const states: StateDict[] = [];
+  for (let step = 0; step < steps; step++) {
+    let logits: Tensor | undefined;
+    const { value, grads } = tf.variableGrads((): Scalar => {
+      logits = tf.keep(trainingForward(engine, graph, parameters, images, {
+        batchNorm: mode,
+        onStatistics: (node, mean, variance) => {
+          const momentum = momenta.get(node) ?? NaN;
+          move(`${node}.running_mean`, mean, momentum);
+          move(`${node}.running_var`, variance, momentum);
+        },
+      }));
+      return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), truth), 1)));
+    }, [...variables.values()]);
+    const gradients = new Map([...variables].map(([name, variable]) => [name, grads[variable.name] as Tensor]));
+    first ??= {
+      logits: logits?.dataSync<'float32'>() ?? new Float32Array(),
+      loss: value.dataSync()[0] ?? NaN,
+      gradients: toStateDict(graph, new Map([...parameters, ...gradients])),
+    };
+    optimizer.step(variables, gradients, () => golden.sgd.lr);
+    states.push(toStateDict(graph, parameters));
+    for (const tensor of [value, logits, ...gradients.values()]) tensor?.dispose();
+  }
+  optimizer.dispose();
+  for (const tensor of [images, truth, ...parameters.values()]) tensor.dispose();
+  assert.ok(first);
+  return { ...first, steps: states };
+}
+
+function floats(state: StateDict, name: string): Float32Array {
+  const tensor = state.get(name);
+  assert.ok(tensor?.dtype === 'float32', name);
+  return tensor.data;
+}
+
+/** The worst error of the gradients: ‖a − b‖ / ‖b‖ for each tensor. */
+function gradientError(golden: GoldenNetwork, mode: Mode, gradients: StateDict): { error: number; name: string } {
+  const names = namesOf(golden.graph, 'trainable');
+  const exact = new Map(names.map((name) => [name, golden.value(`${mode}/gradient/${name}`)]));
+  const largest = Math.max(...[...exact.values()].map(norm));
+  return worst(names, (name) => {
+    const value = exact.get(name) ?? new Float32Array();
+    return norm(difference(floats(gradients, name), value)) / Math.max(norm(value), TINY * largest);
+  });
+}
+
+/** The worst error of how far the tensors moved from the start: ‖Δa − Δb‖ / ‖Δb‖; of one that hardly moved, against its size. */
+function stepError(golden: GoldenNetwork, key: string, names: readonly string[], state: StateDict, start: StateDict): { error: number; name: string } {
+  return worst(names, (name) => {
+    const exact = golden.value(`${key}/${name}`);
+    const moved = difference(exact, floats(golden.start, name));
+    return norm(difference(difference(floats(state, name), floats(start, name)), moved)) / Math.max(norm(moved), 1e-2 * norm(exact));
+  });
+}
+
+function worst(names: readonly string[], errorOf: (name: string) => number): { error: number; name: string } {
+  let result = { error: 0, name: '' };
+  for (const name of names) {
+    const error = errorOf(name);
+    if (!(error <= result.error)) result = { error, name };
+  }
+  return result;
+}
+
+for (const name of ['lite', 'residual'] satisfies GoldenName[]) {
+  describe(name, () => {
+    const golden = readGolden(name);
+
+    test('the logits of inference are PyTorch\'s', () => {
+      const exact = golden.value('evaluation/logits');
+      assert.ok(norm(exact) / Math.sqrt(exact.length) > 0.3, 'logits of about 1');
+      const error = maximumError(inferred(golden), exact);
+      assert.ok(error <= FORWARD, String(error));
+    });
+
+    test('the logits of inference fail when any one tensor is 1 % off', () => {
+      for (const tensor of namesOf(golden.graph, 'all')) {
+        const error = maximumError(inferred(golden, onePercentMore(golden.start, tensor)), golden.value('evaluation/logits'));
+        assert.ok(error > FORWARD, `${tensor}: ${String(error)}`);
+      }
+    });
+
+    for (const mode of ['frozen', 'batch'] as const) {
+      test(`logits, loss and gradients are PyTorch's, batch norm ${mode}`, () => {
+        const { logits, loss, gradients } = train(golden, mode, 1);
+        assert.ok(maximumError(logits, golden.value(`${mode}/logits`)) <= FORWARD);
+        assert.ok(maximumError([loss], golden.value(`${mode}/loss`)) <= FORWARD);
+        const { error, name: tensor } = gradientError(golden, mode, gradients);
+        assert.ok(error <= GRADIENT, `${tensor}: ${String(error)}`);
+      });
+
+      test(`three steps of SGD move every tensor as PyTorch's do, batch norm ${mode}`, () => {
+        const { steps } = train(golden, mode, 3);
+        const { error, name: tensor } = stepError(golden, `${mode}/step3`, namesOf(golden.graph, 'all'), steps[2] ?? noState, golden.start);
+        assert.ok(error <= GRADIENT, `${tensor}: ${String(error)}`);
+      });
+    }
+
+    test('running statistics after one step are PyTorch\'s', () => {
+      const running = namesOf(golden.graph, 'all').filter((tensor) => tensor.includes('.running_'));
+      const { steps } = train(golden, 'batch', 1);
+      const { error, name: tensor } = stepError(golden, 'batch/step1', running, steps[0] ?? noState, golden.start);
+      assert.ok(error <= GRADIENT, `${tensor}: ${String(error)}`);
+      const { steps: frozenSteps } = train(golden, 'frozen', 1);
+      for (const frozen of running) assert.deepEqual(floats(frozenSteps[0] ?? noState, frozen), floats(golden.start, frozen));
+    });
+
+    test('gradients and steps fail when any one tensor is 1 % off', () => {
+      const names = namesOf(golden.graph, 'all');
+      for (const tensor of names) {
+        const start = onePercentMore(golden.start, tensor);
+        const trained = train(golden, 'frozen', 3, start);
+        const gradients = gradientError(golden, 'frozen', trained.gradients).error;
+        assert.ok(gradients > GRADIENT, `gradients for ${tensor}: ${String(gradients)}`);
+        const steps = stepError(golden, 'frozen/step3', names, trained.steps[2] ?? noState, start).error;
+        assert.ok(steps > GRADIENT, `steps for ${tensor}: ${String(steps)}`);
+      }
+    });
+
+    test('gradients fail when any one tensor is 1 % off, batch norm batch', () => {
+      // Batch statistics take away what was added before them, through a 1 × 1 convolution too: nothing depends on these.
+      const without = name === 'lite' ? /\._bn2\.bias$/ : /^stem\.bias$/;
+      for (const tensor of namesOf(golden.graph, 'trainable')) {
+        const { error } = gradientError(golden, 'batch', train(golden, 'batch', 1, onePercentMore(golden.start, tensor)).gradients);
+        if (without.test(tensor)) assert.ok(error <= GRADIENT, `${tensor}: ${String(error)}`);
+        else assert.ok(error > GRADIENT, `${tensor}: ${String(error)}`);
+      }
+    });
+
+    test('a node inside is reached, and no tensor is left', () => {
+      const { tf } = engine;
+      inferred(golden);
+      train(golden, 'batch', 1);
+      const count = tf.memory().numTensors;
+      inferred(golden);
+      train(golden, 'batch', 2);
+      train(golden, 'frozen', 1);
+      assert.equal(tf.memory().numTensors, count);
+
+      const parameters = loadParameters(tf, golden.graph, golden.start, { head: 'from-weights' });
+      const folded = foldBatchNorm(engine, golden.graph, parameters);
+      const images = imagesOf(golden);
+      const features = inferenceForward(engine, golden.graph, folded, images, { until: golden.graph.features });
+      assert.deepEqual(features.shape, [golden.labels.length, golden.graph.featureCount]);
+      const logits = tf.tidy(() => tf.add(tf.matMul(features as Tensor<never>, weight('weight')), weight('bias')));
+      assert.ok(maximumError(logits.dataSync(), golden.value('evaluation/logits')) <= FORWARD);
+      assert.throws(() => inferenceForward(engine, golden.graph, folded, images, { until: 'nowhere' }), /nowhere/);
+      folded.dispose();
+      for (const tensor of [features, logits, images, ...parameters.values()]) tensor.dispose();
+      assert.equal(tf.memory().numTensors, count);
+
+      function weight(suffix: string): Tensor<never> {
+        return parameters.get(`${golden.graph.head}.${suffix}`) as Tensor<never>;
+      }
+    });
+  });
+}
