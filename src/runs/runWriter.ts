@@ -152,13 +152,14 @@ export class RunWriter {
     return this.#stop;
   }
 
-  /** Waits for what is still being written, lets go of the run and closes its files. */
+  /** Waits for what is still being written, lets go of the run and closes its files. A run that has no final state then reads as interrupted, at once. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
     await this.#writing;
     closeSync(this.#events);
+    futimesSync(this.#heartbeat, 0, 0); // the last beat must not count as life for 15 s more
     closeSync(this.#heartbeat);
     this.#claim.remove();
     removeEmptyFolder(this.#claims);
