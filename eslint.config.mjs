@@ -12,7 +12,7 @@ const IMPORTS = {
   runs: ['metrics', 'protocol', 'storage'],
   training: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'storage'],
   trainer: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
-  webview: ['metrics', 'protocol'],
+  webview: ['metrics', 'protocol', 'runs'],
   // Of network only the weights' place, of training only the recipes: the build refuses a host that would load tfjs.
   extension: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
 };

@@ -43,7 +43,7 @@ export class CompareScreen {
   private axis: Axis | undefined;
   private axisOf = '';
 
-  constructor(private readonly callbacks: CompareScreenActions, private readonly now: () => number, private readonly startOf: (time: number) => string) {
+  constructor(private readonly callbacks: CompareScreenActions, private readonly now: () => number) {
     const add = button('Add run', { glyph: 'add', action: 'addRun', onClick: () => this.callbacks.addRun() });
     this.frame = [
       h('header', { class: 'head' }, h('div', { class: 'head-row' }, h('h1', {}, this.title, this.aside), h('div', { class: 'actions' }, add)), this.meta),
@@ -70,7 +70,7 @@ export class CompareScreen {
       ]);
       return;
     }
-    const runs = comparedRuns(comparison.runs, this.startOf);
+    const runs = comparedRuns(comparison.runs);
     this.showHead(runs);
     this.showVerdict(comparison, reason);
     this.showChart(runs, hidden);
@@ -87,15 +87,13 @@ export class CompareScreen {
     setChildren(this.meta, JSON.stringify([device, facts]), () => [h('li', {}, icon('chip'), device), ...facts.map((fact) => h('li', {}, fact))]);
   }
 
-  private showVerdict({ runs, verdict }: Comparison, reason: string | undefined): void {
-    setChildren(this.verdict, JSON.stringify([runs.length, verdict, reason]), () => (runs.length < 2
-      ? [h('h2', { class: 'verdict-title' }, 'Add a second run'), h('p', {}, reason ?? 'One run has nothing to be compared with. Choose another on the same images.')]
-      : [
-        h('h2', { class: 'verdict-title' }, verdict.title),
-        ...verdict.body.map((paragraph) => h('p', {}, ...withStrongLead(paragraph))),
-        reason !== undefined && h('p', {}, reason),
-        verdict.note !== undefined && h('p', { class: 'fine' }, verdict.note),
-      ]));
+  private showVerdict({ verdict }: Comparison, reason: string | undefined): void {
+    setChildren(this.verdict, JSON.stringify([verdict, reason]), () => [
+      h('h2', { class: 'verdict-title' }, verdict.title),
+      ...verdict.body.map((paragraph) => h('p', {}, ...withStrongLead(paragraph))),
+      reason !== undefined && h('p', {}, reason),
+      verdict.note !== undefined && h('p', { class: 'fine' }, verdict.note),
+    ]);
   }
 
   private showChart(runs: readonly ComparedRun[], hidden: ReadonlySet<string>): void {
@@ -217,6 +215,6 @@ export class CompareScreen {
 
 /** `Take freeze: as good here` with its lead in bold. */
 function withStrongLead(paragraph: string): Child[] {
-  const lead = /^Take [a-z]+:/.exec(paragraph)?.[0];
+  const lead = /^Take [^:]+:/.exec(paragraph)?.[0];
   return lead === undefined ? [paragraph] : [h('strong', {}, lead), paragraph.slice(lead.length)];
 }

@@ -1,16 +1,14 @@
 // What the Compare tab says, as plain data: how runs are told apart, and the words of each pair.
 import { formatAccuracy, formatDifference, formatP, MISSING } from '../metrics/format.js';
-import type { Comparison, PairedTest, UntestedPair } from '../protocol/comparison.js';
+import type { Comparison } from '../protocol/comparison.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
+import { capitalised, isTested, runNames, SIGNIFICANCE } from '../runs/verdict.js';
 import { strategyMark, type Mark } from './marks.js';
 import { backboneTitle, isLive } from './runView.js';
 
-/** Below it a pair's corrected p counts as a difference. */
-const SIGNIFICANT = 0.05;
-
 export interface ComparedRun {
   readonly run: RunSnapshot;
-  /** Tells the run from every other one here: `freeze`, `finetune, seed 1`. */
+  /** Tells the run from every other one here, as the verdict does: `freeze`, `finetune with seed 1, so far`. */
   readonly label: string;
   readonly mark: Mark;
   readonly live: boolean;
@@ -35,35 +33,8 @@ function alike(values: readonly unknown[]): boolean {
   return new Set(values).size <= 1;
 }
 
-/**
- * A short name for each run, different from all others: the strategy, then what it needs more of dataset, seed, split seed, epochs, start, id.
- * `startOf` writes a time as the person reads it.
- */
-export function runLabels(runs: readonly RunSnapshot[], startOf: (time: number) => string): string[] {
-  const configuration = (run: RunSnapshot) => run.record.configuration;
-  const details: readonly ((run: RunSnapshot) => string)[] = [
-    (run) => run.record.dataset.name,
-    (run) => `seed ${configuration(run).seed}`,
-    (run) => `split seed ${configuration(run).splitSeed}`,
-    (run) => `${configuration(run).recipe.epochs} epochs`,
-    (run) => startOf(Date.parse(run.record.startedAt ?? run.record.createdAt)),
-    (run) => run.record.id,
-  ];
-  const extend = (group: readonly RunSnapshot[], label: string, from: number): Map<RunSnapshot, string> => {
-    const detail = details[from];
-    if (group.length <= 1 || !detail) return new Map(group.map((run) => [run, label]));
-    const values = group.map(detail);
-    if (alike(values)) return extend(group, label, from + 1);
-    const parts = [...new Set(values)].map((value) => extend(group.filter((_, index) => values[index] === value), `${label}, ${value}`, from + 1));
-    return new Map(parts.flatMap((part) => [...part]));
-  };
-  const strategies = [...new Set(runs.map((run) => configuration(run).strategy))];
-  const labels = new Map(strategies.flatMap((strategy) => [...extend(runs.filter((run) => configuration(run).strategy === strategy), strategy, 0)]));
-  return runs.map((run) => labels.get(run) ?? run.record.id);
-}
-
-export function comparedRuns(runs: readonly RunSnapshot[], startOf: (time: number) => string): ComparedRun[] {
-  const labels = runLabels(runs, startOf);
+export function comparedRuns(runs: readonly RunSnapshot[]): ComparedRun[] {
+  const labels = runNames(runs);
   const seen = { freeze: 0, finetune: 0 };
   // The fill goes by age, not by rank, so that a run keeps its mark while the ranking changes.
   const byAge = [...runs].sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt) || a.record.id.localeCompare(b.record.id));
@@ -82,10 +53,6 @@ export function comparedRuns(runs: readonly RunSnapshot[], startOf: (time: numbe
   });
 }
 
-function isTested(pair: PairedTest | UntestedPair): pair is PairedTest {
-  return 'p' in pair;
-}
-
 export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun[]): ComparedPair[] {
   const labelOf = (key: string) => runs.find(({ run }) => run.record.id === key || run.directory === key)?.label ?? key;
   return comparison.pairs.map((pair) => {
@@ -94,7 +61,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
     if (!isTested(pair)) {
       return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: `No test: ${pair.reason}`, significant: false };
     }
-    const significant = pair.pHolm < SIGNIFICANT;
+    const significant = pair.pHolm < SIGNIFICANCE;
     const better = pair.onlyFirstRight > pair.onlySecondRight ? first : second;
     return {
       label,
@@ -102,7 +69,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
       onlyFirst: String(pair.onlyFirstRight),
       onlySecond: String(pair.onlySecondRight),
       p: formatP(pair.pHolm).replace(/^p (?:= )?/, ''),
-      verdict: significant ? `${better} is better` : 'No detectable difference',
+      verdict: significant ? `${capitalised(better)} is better` : 'No detectable difference',
       significant,
     };
   });

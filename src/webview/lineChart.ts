@@ -92,8 +92,8 @@ export class LineChart {
     this.chart.data.datasets = series.map((one) => this.fillDataset(known.get(one.id) ?? { label: one.id, data: [] }, one));
     const [left, right] = epochRange(epochs);
     const { x, y } = this.chart.options.scales ?? {};
-    if (x) Object.assign(x, { min: left, max: right });
-    if (y) Object.assign(y, { min: axis.min, max: axis.max });
+    if (x) [x.min, x.max] = [left, right];
+    if (y) [y.min, y.max] = [axis.min, axis.max];
     this.chart.update('none');
     this.showReadout();
   }
@@ -107,7 +107,8 @@ export class LineChart {
 
   refreshColours(): void {
     this.palette = readPalette();
-    this.applyColours();
+    const border = this.chart.options.scales?.['x']?.border;
+    if (border) border.color = this.palette.axis;
     this.update(this.content);
   }
 
@@ -177,7 +178,10 @@ export class LineChart {
   }
 
   private createChart(): Chart<'line', Point[]> {
-    const chart = new Chart<'line', Point[]>(this.canvas, {
+    // Colours are functions: the theme may change under the chart.
+    const muted = () => this.palette.muted;
+    const font = () => ({ family: this.palette.fontFamily, size: 11 });
+    return new Chart<'line', Point[]>(this.canvas, {
       type: 'line',
       data: { datasets: [] },
       options: {
@@ -194,28 +198,20 @@ export class LineChart {
           x: {
             type: 'linear',
             grid: { display: false },
+            border: { color: this.palette.axis }, // no function here: see refreshColours
             afterBuildTicks: (axis) => { axis.ticks = epochTicks(this.content.epochs).map((value) => ({ value })); },
-            ticks: { maxRotation: 0, autoSkip: false, padding: 4, align: 'inner', callback: (value) => (value === this.content.epochs ? `epoch ${value}` : String(value)) },
+            ticks: { color: muted, font, maxRotation: 0, autoSkip: false, padding: 4, align: 'inner', callback: (value) => (value === this.content.epochs ? `epoch ${value}` : String(value)) },
           },
           y: {
             border: { display: false },
+            grid: { color: () => this.palette.grid, drawTicks: false },
             afterBuildTicks: (axis) => { axis.ticks = axisTicks(this.content.axis).map((value) => ({ value })); },
-            ticks: { autoSkip: false, padding: 8, callback: (value) => this.options.tick(Number(value), this.content.axis.step) },
+            ticks: { color: muted, font, autoSkip: false, padding: 8, callback: (value) => this.options.tick(Number(value), this.content.axis.step) },
           },
         },
       },
       plugins: [this.marksPlugin()],
     });
-    this.applyColours(chart);
-    return chart;
-  }
-
-  private applyColours(chart = this.chart): void {
-    const { muted, grid, axis, fontFamily } = this.palette;
-    const font = { family: fontFamily, size: 11 };
-    const { x, y } = chart.options.scales ?? {};
-    if (x) Object.assign(x, { border: { color: axis }, ticks: { ...x.ticks, color: muted, font } });
-    if (y) Object.assign(y, { grid: { color: grid, drawTicks: false }, ticks: { ...y.ticks, color: muted, font } });
   }
 
   /** What chart.js doesn't draw: the best epoch with its interval, the baseline, marks, the cursor. */

@@ -30,7 +30,6 @@ const SCROLL_REST_MS = 200;
 const MOST_COMPARED = 12;
 
 const timeOfDay = (time: number) => new Date(time).toLocaleTimeString('en-GB');
-const startOf = (time: number) => new Date(time).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 
 /** `undefined` has no JSON, whatever the types say. */
 function describe(data: unknown): string {
@@ -71,7 +70,7 @@ class Panel {
       removeRun: (directory) => this.api.postMessage({ type: 'removeRun', directory }),
       openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }),
       setHidden: (runId, hidden) => this.setHidden(runId, hidden),
-    }, hostNow, startOf);
+    }, hostNow);
     const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
     this.drawRun = throttle(() => this.showRun(), timers);
     this.drawComparison = throttle(() => this.showComparison(), timers);

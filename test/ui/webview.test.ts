@@ -1,0 +1,513 @@
+// The panel's script in a plain page, with the extension's own document and policy: every state, three themes, two widths.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { panelHtml } from '../../src/extension/panelHtml.js';
+import { formatAccuracy } from '../../src/metrics/format.js';
+import type { Comparison } from '../../src/protocol/comparison.js';
+import type { HostMessage, PanelState, WebviewMessage } from '../../src/protocol/messages.js';
+import type { RunSnapshot, UnreadableRun } from '../../src/protocol/snapshot.js';
+import { verdictOn } from '../../src/runs/verdict.js';
+import { launchBrowser } from '../harness/browser.js';
+import { DATA, phase, snapshot, START, stepAfter } from '../harness/snapshots.js';
+import { THEMES, type ThemeName } from '../harness/themes.js';
+
+const ORIGIN = 'http://127.0.0.1:9'; // Nothing listens there: every request is answered by the test.
+const SHOTS = path.resolve('shots', 'webview');
+const HOSTILE = '<img src=x onerror="window.hacked = true">';
+const WIDTHS = { wide: { width: 1280, height: 860 }, narrow: { width: 520, height: 860 } };
+
+let browser: Browser;
+
+interface OpenOptions {
+  readonly theme?: ThemeName;
+  readonly width?: keyof typeof WIDTHS;
+  readonly state?: PanelState;
+  readonly reducedMotion?: boolean;
+  /** Milliseconds since 1970 that the page's clock shows, standing still until `advance`. */
+  readonly now?: number;
+}
+
+/** What the test's stand-in for VS Code keeps in the page. */
+interface PageWindow extends Window {
+  posted: WebviewMessage[];
+  violations: string[];
+  kept: unknown;
+  hacked?: boolean;
+}
+
+class PanelPage {
+  private constructor(readonly page: Page, private readonly context: BrowserContext, private readonly errors: string[]) {}
+
+  static async open({ theme = 'dark', width = 'wide', state, reducedMotion = false, now = START + 31_000 }: OpenOptions = {}): Promise<PanelPage> {
+    const context = await browser.newContext({ viewport: WIDTHS[width], timezoneId: 'UTC', reducedMotion: reducedMotion ? 'reduce' : 'no-preference' });
+    const page = await context.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
+    await page.clock.install({ time: now - 60_000 });
+    await page.clock.pauseAt(now);
+    const html = panelHtml({ nonce: 'abc123', cspSource: ORIGIN, script: `${ORIGIN}/webview.js`, style: `${ORIGIN}/webview.css`, language: 'en' });
+    await page.route('**/*', (route) => {
+      const file = new URL(route.request().url()).pathname;
+      if (file === '/panel') return route.fulfill({ contentType: 'text/html', body: html });
+      if (file === '/webview.js' || file === '/webview.css') return route.fulfill({ body: readFileSync(path.resolve('dist', file.slice(1))), contentType: file.endsWith('js') ? 'text/javascript' : 'text/css' });
+      return route.abort();
+    });
+    await page.addInitScript(({ bodyClass, variables, saved }) => {
+      const target = window as unknown as { posted: unknown[]; violations: string[]; kept: unknown; acquireVsCodeApi: () => unknown };
+      target.posted = [];
+      target.violations = [];
+      target.kept = saved;
+      target.acquireVsCodeApi = () => ({
+        postMessage: (message: unknown) => { target.posted.push(message); },
+        getState: () => target.kept,
+        setState: (value: unknown) => { target.kept = value; },
+      });
+      document.addEventListener('securitypolicyviolation', (event) => { target.violations.push(`${event.violatedDirective} ${event.blockedURI}`); });
+      document.addEventListener('DOMContentLoaded', () => { document.body.className = bodyClass; });
+      const setVariables = () => { for (const [name, value] of Object.entries(variables)) document.documentElement.style.setProperty(`--vscode-${name}`, value); };
+      new MutationObserver((_, observer) => {
+        if (!(document.documentElement as Element | null)) return;
+        observer.disconnect();
+        setVariables();
+      }).observe(document, { childList: true });
+    }, { ...THEMES[theme], saved: state });
+    await page.goto(`${ORIGIN}/panel`);
+    await page.evaluate(() => document.fonts.ready);
+    return new PanelPage(page, context, errors);
+  }
+
+  async send(message: HostMessage): Promise<void> {
+    await this.page.evaluate((data) => { window.postMessage(data, '*'); }, message);
+    // A message arrives in a task of its own, and drawing may wait for its quarter of a second.
+    await this.page.evaluate(() => new Promise((resolve) => { const channel = new MessageChannel(); channel.port1.onmessage = resolve; channel.port2.postMessage(0); }));
+    await this.page.clock.runFor(300);
+  }
+
+  run(run: RunSnapshot | UnreadableRun | undefined, more: { note?: string; cannotTrain?: string; now?: number } = {}): Promise<void> {
+    return this.send({ type: 'run', run, now: START + 31_000, ...more });
+  }
+
+  posted(): Promise<WebviewMessage[]> {
+    return this.page.evaluate(() => (window as unknown as PageWindow).posted);
+  }
+
+  kept(): Promise<unknown> {
+    return this.page.evaluate(() => (window as unknown as PageWindow).kept);
+  }
+
+  text(selector: string): Promise<string> {
+    return this.page.locator(selector).first().innerText();
+  }
+
+  async shot(name: string): Promise<void> {
+    mkdirSync(SHOTS, { recursive: true });
+    await this.page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage: true });
+  }
+
+  async chartPixels(title: string): Promise<string> {
+    const canvas = this.page.locator('.chart', { has: this.page.locator(`h2:text-is("${title}")`) }).locator('canvas');
+    return canvas.evaluate((element) => (element as HTMLCanvasElement).toDataURL());
+  }
+
+  /** Text and background of every element with text of its own that has less contrast than 4.5. */
+  faintText(): Promise<string[]> {
+    return this.page.evaluate(() => {
+      const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+      if (!context) throw new Error('no canvas');
+      const rgba = (colour: string): [number, number, number, number] => {
+        context.clearRect(0, 0, 1, 1);
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        const [r = 0, g = 0, b = 0, a = 0] = context.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+      };
+      const over = (top: [number, number, number, number], under: [number, number, number, number]): [number, number, number, number] =>
+        [0, 1, 2].map((i) => top[i]! * top[3] + under[i]! * (1 - top[3])).concat(1) as [number, number, number, number];
+      const luminance = (colour: [number, number, number, number]) => [0.2126, 0.7152, 0.0722]
+        .map((weight, i) => { const c = colour[i]! / 255; return weight * (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4); }).reduce((sum, part) => sum + part, 0);
+      const groundOf = (element: Element | null): [number, number, number, number] => {
+        if (!element) return rgba(getComputedStyle(document.body).backgroundColor);
+        const own = rgba(getComputedStyle(element).backgroundColor);
+        return own[3] === 1 ? own : over(own, groundOf(element.parentElement));
+      };
+      return [...document.querySelectorAll<HTMLElement>('body *')].flatMap((element) => {
+        const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent ?? '').join('').trim();
+        if (!text || !element.checkVisibility() || element.classList.contains('sr') || element.closest('[disabled], .is-off')) return [];
+        const ground = groundOf(element);
+        const [a, b] = [luminance(over(rgba(getComputedStyle(element).color), ground)), luminance(ground)];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        return contrast < 4.5 ? [`${text}: ${contrast.toFixed(2)}`] : [];
+      });
+    });
+  }
+
+  /** Nothing scrolls sideways, nothing was blocked by the policy, nothing threw. */
+  async assertSound(): Promise<void> {
+    const { scroll, client } = await this.page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth }));
+    assert.ok(scroll <= client, `the page is ${scroll} px wide in ${client} px`);
+    assert.deepEqual(await this.page.evaluate(() => (window as unknown as PageWindow).violations), []);
+    assert.equal(await this.page.evaluate(() => (window as unknown as PageWindow).hacked), undefined);
+    assert.deepEqual(this.errors, []);
+    assert.deepEqual((await this.posted()).filter(({ type }) => type === 'scriptError'), []);
+  }
+
+  async close(): Promise<void> {
+    await this.assertSound();
+    await this.context.close();
+  }
+}
+
+function comparison(runs: readonly RunSnapshot[], pairs: Comparison['pairs']): Comparison {
+  return { runs, pairs, verdict: verdictOn(runs, pairs) };
+}
+
+const FREEZE = snapshot({ strategy: 'freeze', state: 'finished', epochs: 15 });
+const FINETUNE = snapshot({ strategy: 'finetune', state: 'finished', epochs: 15 });
+const TESTED = comparison([FREEZE, FINETUNE], [{
+  first: FREEZE.directory, second: FINETUNE.directory, images: 153, bothRight: 142, onlyFirstRight: 5, onlySecondRight: 4, bothWrong: 2, p: 1, pHolm: 1,
+}]);
+const FAILURE = { code: 'out-of-memory', message: 'Out of GPU memory in epoch 7: 0.6 GiB was free, 1.1 GiB was needed.', next: 'Batch 8 would fit.' };
+
+const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undefined; note?: string; word?: string; message?: string; action?: string; primary?: string }>> = {
+  empty: { run: undefined, primary: 'Train with freeze' },
+  waiting: { run: snapshot({ state: 'waiting', epochs: 0, snapshot: { phase: phase('waiting', 'Waiting for the device, 1 ahead', { done: 0, total: 1 }) } }), word: 'Waiting', message: 'Waiting for the device, 1 ahead', action: 'Stop' },
+  starting: { run: snapshot({ state: 'starting', epochs: 0, snapshot: { phase: phase('loading', 'Loading TensorFlow') } }), word: 'Starting', message: 'Loading TensorFlow', action: 'Stop' },
+  features: { run: snapshot({ strategy: 'freeze', epochs: 0, snapshot: { phase: phase('features', 'Computing features, 120 of 397 images', { done: 120, total: 397 }) } }), word: 'Running', message: 'Computing features, 120 of 397 images', action: 'Stop' },
+  running: { run: stepAfter(snapshot()), word: 'Running', message: 'Epoch 12 of 15, step 2 of 4', action: 'Stop' },
+  restored: { run: stepAfter(snapshot({ epochs: 13 })), note: 'Reconnected. 3 epochs were added while the window was closed', word: 'Running', message: 'Reconnected. 3 epochs were added while the window was closed', action: 'Stop' },
+  interrupted: { run: snapshot({ state: 'interrupted', epochs: 8 }), word: 'Interrupted', message: 'The trainer stopped after epoch 8 without finishing', action: 'Train again', primary: 'Train again' },
+  failed: { run: snapshot({ state: 'failed', epochs: 6, record: { failure: FAILURE } }), word: 'Failed', message: `${FAILURE.message} Batch 8 would fit`, action: 'Train again', primary: 'Train again' },
+  stopped: { run: snapshot({ state: 'stopped', epochs: 6 }), word: 'Stopped', message: 'Stopped after epoch 6. The weights of epoch 5 were kept', action: 'Train again' },
+  finished: { run: FINETUNE, word: 'Finished', message: 'Finished. The weights of epoch 10 were kept', action: 'Compare' },
+  unreadable: { run: { directory: '/work/.thaw/runs/broken', id: 'broken', reason: 'run.json is not valid JSON' } },
+};
+
+before(async () => { browser = await launchBrowser(); });
+after(async () => { await browser.close(); });
+
+describe('the panel', () => {
+  for (const [name, { run, note, word, message, action, primary }] of Object.entries(STATES)) {
+    test(`shows a run that is ${name}`, async () => {
+      const panel = await PanelPage.open();
+      await panel.run(run, note === undefined ? {} : { note });
+      await panel.shot(`run-state-${name}`);
+      assert.deepEqual(await panel.page.locator('.button.primary:visible').allInnerTexts(), primary === undefined ? [] : [primary]);
+      if (word !== undefined) assert.equal(await panel.text('[role=status]'), word);
+      if (message !== undefined) assert.equal(await panel.text('.progress-what'), message);
+      if (action !== undefined) assert.deepEqual(await panel.page.locator('.page-run .head .button').allInnerTexts(), [action]);
+      if (name === 'unreadable') assert.match(await panel.text('.page-run'), /broken[\s\S]*run\.json is not valid JSON/);
+      if (name === 'empty') assert.match(await panel.text('.page-run'), /No run yet/);
+      await panel.close();
+    });
+  }
+
+  for (const theme of ['dark', 'light', 'hc'] as const) {
+    for (const width of ['wide', 'narrow'] as const) {
+      test(`draws both tabs in ${theme}, ${width}`, async () => {
+        const panel = await PanelPage.open({ theme, width });
+        await panel.run(stepAfter(snapshot()));
+        await panel.shot(`run-${theme}-${width}`);
+        assert.deepEqual(await panel.faintText(), []);
+        await panel.assertSound();
+        await panel.send({ type: 'comparison', comparison: TESTED });
+        await panel.send({ type: 'show', tab: 'compare' });
+        await panel.shot(`compare-${theme}-${width}`);
+        assert.deepEqual(await panel.faintText(), []);
+        await panel.close();
+      });
+    }
+  }
+
+  test('states the result with its doubt', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(FINETUNE);
+    const tile = await panel.text('.kpi-main');
+    assert.match(tile, /\.954/);
+    assert.match(tile, /\[\.909–\.978\]/);
+    assert.match(tile, /146 of 153 right, epoch 10/);
+    assert.match(await panel.page.locator('canvas[aria-label^="Accuracy"]').getAttribute('aria-label') ?? '', /Best val accuracy \.954, 95% interval \[\.909–\.978\], at epoch 10/);
+    await panel.close();
+  });
+
+  test('tables every value behind the charts', async () => {
+    const panel = await PanelPage.open();
+    const run = snapshot();
+    await panel.run(run);
+    await panel.page.locator('summary', { hasText: 'Values by epoch' }).first().click();
+    for (const epoch of run.epochs) {
+      const cell = (column: string) => panel.page.locator(`.page-run td[data-epoch="${epoch.epoch}"][data-column="${column}"]`);
+      assert.equal(await cell('validation.accuracy').innerText(), formatAccuracy(epoch.validation.accuracy));
+      assert.equal(await cell('validation.accuracy').getAttribute('data-value'), String(epoch.validation.accuracy));
+      assert.equal(await cell('train.loss').getAttribute('data-value'), String(epoch.train.loss));
+    }
+    assert.equal(await panel.page.locator('.page-run td[data-column="validation.accuracy"]').count(), run.epochs.length);
+    const kept = await panel.kept() as PanelState;
+    assert.equal(kept.valuesOpen, true);
+    await panel.close();
+  });
+
+  test('redraws the same canvas for a new epoch, and its axes only widen', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot({ epochs: 3 }));
+    const before = await panel.chartPixels('Accuracy');
+    const canvas = await panel.page.locator('canvas[aria-label^="Accuracy"]').elementHandle();
+    const range = () => panel.page.locator('canvas[aria-label^="Accuracy"]').evaluate((element) => [element.dataset['yMin'], element.dataset['yMax'], element.dataset['epochs']]);
+    assert.deepEqual(await range(), ['0.4', '1', '15']);
+    await panel.run(snapshot({ epochs: 4 }));
+    assert.notEqual(await panel.chartPixels('Accuracy'), before);
+    assert.deepEqual(await range(), ['0.4', '1', '15']);
+    const low = snapshot({ epochs: 4 });
+    await panel.run({ ...low, epochs: low.epochs.map((epoch, index) => (index === 0 ? { ...epoch, train: { ...epoch.train, accuracy: 0.31 } } : epoch)) });
+    assert.deepEqual(await range(), ['0.3', '1', '15']);
+    await panel.run(snapshot({ epochs: 5 }));
+    assert.deepEqual(await range(), ['0.3', '1', '15']);
+    assert.ok(await canvas?.evaluate((element) => element.isConnected));
+    await panel.close();
+  });
+
+  test('does not move while a run goes on', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot({ state: 'starting', epochs: 0, snapshot: { phase: phase('loading', 'Loading TensorFlow') } }));
+    const boxes = () => panel.page.evaluate(() => ['.progress', '.kpis', '.chart-frame', '.log'].map((selector) => {
+      const { x, y, width, height } = document.querySelector(selector)!.getBoundingClientRect();
+      return [selector, x, y, width, height].join(' ');
+    }));
+    const first = await boxes();
+    for (const run of [stepAfter(snapshot({ epochs: 1 })), stepAfter(snapshot({ epochs: 11 })), FINETUNE]) {
+      await panel.run(run);
+      assert.deepEqual(await boxes(), first);
+    }
+    await panel.close();
+  });
+
+  test('draws at most four times a second, and the last snapshot always', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot({ epochs: 1 }));
+    await panel.page.evaluate(() => {
+      const target = window as unknown as { changes: number };
+      target.changes = 0;
+      new MutationObserver(() => { target.changes += 1; }).observe(document.querySelector('.progress-what')!, { childList: true, characterData: true, subtree: true });
+    });
+    for (let step = 1; step <= 20; step++) {
+      const run = stepAfter(snapshot({ epochs: 1 }));
+      const message: HostMessage = { type: 'run', run: { ...run, step: { ...run.step!, step, steps: 20 } }, now: START };
+      await panel.page.evaluate((data) => { window.postMessage(data, '*'); }, message);
+    }
+    await panel.page.evaluate(() => new Promise((resolve) => { const channel = new MessageChannel(); channel.port1.onmessage = resolve; channel.port2.postMessage(0); }));
+    await panel.page.clock.runFor(1000);
+    assert.equal(await panel.text('.progress-what'), 'Epoch 2 of 15, step 20 of 20');
+    assert.ok(await panel.page.evaluate(() => (window as unknown as { changes: number }).changes) <= 2);
+    await panel.close();
+  });
+
+  test('lets the clock go on between snapshots, by the host\'s time', async () => {
+    const panel = await PanelPage.open({ now: START + 7_200_000 });
+    await panel.run(snapshot({ epochs: 0, state: 'running' }), { now: START + 27_000 });
+    assert.equal(await panel.text('.progress-elapsed'), '0:27 elapsed');
+    assert.equal(await panel.text('.progress-left'), 'estimating');
+    await panel.page.clock.runFor(5000);
+    assert.equal(await panel.text('.progress-elapsed'), '0:32 elapsed');
+    await panel.run(FINETUNE);
+    const ended = await panel.text('.progress-elapsed');
+    await panel.page.clock.runFor(5000);
+    assert.equal(await panel.text('.progress-elapsed'), ended);
+    await panel.close();
+  });
+
+  test('moves the epoch cursor by keys, in both charts', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot());
+    const epochs = () => panel.page.locator('.page-run .readout-epoch').allInnerTexts();
+    await panel.page.locator('.page-run .chart-frame').first().focus();
+    assert.deepEqual(await epochs(), ['epoch 11', 'epoch 11']);
+    for (const [key, epoch] of [['ArrowLeft', 10], ['ArrowLeft', 9], ['ArrowRight', 10], ['Home', 1], ['ArrowLeft', 1], ['b', 10], ['End', 11]] as const) {
+      await panel.page.keyboard.press(key);
+      assert.deepEqual(await epochs(), [`epoch ${epoch}`, `epoch ${epoch}`], key);
+    }
+    await panel.page.keyboard.press('Home');
+    assert.equal(await panel.text('.page-run .readout-value'), '.523');
+    assert.match(await panel.page.locator('.page-run .chart [aria-live]').first().innerText(), /^Epoch 1: val \.523, train \.459$/);
+    await panel.page.keyboard.press('Escape');
+    assert.deepEqual(await epochs(), ['epoch 11', 'epoch 11']);
+    await panel.run(snapshot({ epochs: 12 }));
+    assert.deepEqual(await epochs(), ['epoch 12', 'epoch 12']);
+    await panel.close();
+  });
+
+  test('walks its tabs by arrow keys and remembers the tab', async () => {
+    const panel = await PanelPage.open();
+    await panel.page.locator('#tab-run').focus();
+    await panel.page.keyboard.press('ArrowRight');
+    assert.equal(await panel.page.evaluate(() => document.activeElement?.id), 'tab-compare');
+    assert.equal(await panel.page.locator('#tab-compare').getAttribute('aria-selected'), 'true');
+    assert.equal(await panel.page.locator('#screen-run').isVisible(), false);
+    assert.deepEqual((await panel.posted()).at(-1), { type: 'state', state: { version: 1, tab: 'compare', compared: [], hidden: [] } });
+    await panel.page.keyboard.press('Home');
+    assert.equal(await panel.page.locator('#screen-run').isVisible(), true);
+    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1]);
+    await panel.close();
+  });
+
+  test('asks for everything with what it remembers, and ignores what is not a state', async () => {
+    const state: PanelState = { version: 1, tab: 'compare', run: FREEZE.directory, compared: [FREEZE.directory], hidden: ['x'], valuesOpen: true };
+    const restored = await PanelPage.open({ state });
+    assert.deepEqual(await restored.posted(), [{ type: 'ready', state }]);
+    assert.equal(await restored.page.locator('#screen-compare').isVisible(), true);
+    await restored.close();
+    const fresh = await PanelPage.open({ state: { version: 2, tab: 'study' } as unknown as PanelState });
+    assert.deepEqual(await fresh.posted(), [{ type: 'ready' }]);
+    await fresh.close();
+  });
+
+  test('posts what its buttons ask for', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(undefined);
+    const last = async () => (await panel.posted()).at(-1);
+    const click = (name: string) => panel.page.getByRole('button', { name, exact: true }).click();
+    await click('Train with freeze');
+    assert.deepEqual(await last(), { type: 'train', strategy: 'freeze' });
+    await click('Train with finetune');
+    assert.deepEqual(await last(), { type: 'train', strategy: 'finetune' });
+    assert.equal(await panel.page.getByRole('button', { name: 'Open run.json' }).count(), 0);
+    await panel.run(stepAfter(snapshot()));
+    await click('Open log');
+    assert.deepEqual(await last(), { type: 'openLog' });
+    await click('Open run.json');
+    assert.deepEqual(await last(), { type: 'openRecord' });
+    await click('Stop');
+    assert.deepEqual(await last(), { type: 'stop' });
+    assert.equal(await panel.text('.progress-what'), 'Stopping at the next batch');
+    assert.equal(await panel.page.getByRole('button', { name: 'Stop', exact: true }).isDisabled(), true);
+    await panel.run(snapshot({ state: 'failed', epochs: 2, record: { failure: FAILURE } }));
+    await click('Train again');
+    assert.deepEqual(await last(), { type: 'trainAgain' });
+    await panel.run(FREEZE);
+    await click('Compare');
+    assert.deepEqual(await last(), { type: 'state', state: { version: 1, tab: 'compare', run: FREEZE.directory, compared: [FREEZE.directory], hidden: [] } });
+    await panel.send({ type: 'comparison', comparison: comparison([FREEZE], []) });
+    assert.match(await panel.text('.verdict'), /Add a second run/);
+    await click('Add run');
+    assert.deepEqual(await last(), { type: 'addRun' });
+    await panel.send({ type: 'comparison', comparison: TESTED });
+    await click('finetune');
+    assert.deepEqual(await last(), { type: 'openRun', directory: FINETUNE.directory });
+    await click('Remove finetune from the comparison');
+    assert.deepEqual(await last(), { type: 'removeRun', directory: FINETUNE.directory });
+    await panel.close();
+  });
+
+  test('says why nothing trains here, and offers no button', async () => {
+    const panel = await PanelPage.open();
+    const cannotTrain = 'This workspace is not trusted, so Thaw trains nothing here';
+    await panel.run(undefined, { cannotTrain });
+    assert.match(await panel.text('.page-run'), /This workspace is not trusted/);
+    assert.equal(await panel.page.locator('.page-run .button:visible').count(), 0);
+    await panel.run(snapshot({ state: 'failed', epochs: 2, record: { failure: FAILURE } }), { cannotTrain });
+    assert.equal(await panel.page.locator('.page-run .button:visible').count(), 0);
+    await panel.close();
+  });
+
+  test('shows names from disk as text', async () => {
+    const data = {
+      ...DATA, classes: [HOSTILE, 'bees'], counts: [{ train: 1, validation: 100, test: 0 }, { train: 1, validation: 53, test: 0 }],
+      leftOut: [{ path: `ants/${HOSTILE}.jpg`, reason: `truncated ${HOSTILE}` }], leftOutCount: 1, warnings: [HOSTILE],
+    };
+    const panel = await PanelPage.open({ width: 'narrow' });
+    const run = snapshot({ state: 'finished', epochs: 15, data, dataset: HOSTILE });
+    await panel.run(run, { note: HOSTILE });
+    assert.equal(await panel.text('.page-run h1 .name'), HOSTILE);
+    await panel.page.locator('.left-out summary').click();
+    assert.match(await panel.text('.left-out'), /<img src=x onerror/);
+    const unreadable = { directory: '/r', id: HOSTILE, reason: HOSTILE };
+    await panel.send({ type: 'comparison', comparison: { runs: [run], pairs: [], verdict: { title: HOSTILE, body: [HOSTILE], note: HOSTILE } } });
+    await panel.send({ type: 'show', tab: 'compare' });
+    assert.equal(await panel.text('.verdict-title'), HOSTILE);
+    await panel.send({ type: 'show', tab: 'run' });
+    await panel.run(unreadable);
+    assert.equal(await panel.page.locator('img').count(), 0);
+    await panel.close();
+  });
+
+  test('reports a message that it does not know', async () => {
+    const panel = await PanelPage.open();
+    await panel.page.evaluate(() => { window.postMessage({ type: 'run', run: { directory: 5 }, now: 1 }, '*'); });
+    await panel.page.waitForFunction(() => (window as unknown as PageWindow).posted.some(({ type }) => type === 'scriptError'));
+    await panel.page.evaluate(() => { (window as unknown as PageWindow).posted = []; });
+    await panel.close();
+  });
+
+  test('compares runs: rows, pairs, curves on and off', async () => {
+    const panel = await PanelPage.open();
+    await panel.send({ type: 'comparison', comparison: TESTED });
+    await panel.send({ type: 'show', tab: 'compare' });
+    assert.match(await panel.text('.verdict'), /No detectable difference between freeze and finetune/);
+    const rows = await panel.page.locator('.results tbody tr').allInnerTexts();
+    assert.match(rows[0] ?? '', /freeze[\s\S]*\.961[\s\S]*\[\.917–\.982\][\s\S]*best/);
+    assert.match(rows[1] ?? '', /finetune[\s\S]*\.954[\s\S]*−\.007/);
+    assert.match(await panel.text('.pairs tbody'), /freeze against finetune\s+\+\.007\s+5\s+4\s+1\.00\s+No detectable difference/);
+    const before = await panel.chartPixels('Val accuracy');
+    const box = panel.page.getByRole('checkbox', { name: 'Show the curve of finetune' });
+    await box.focus();
+    await panel.page.keyboard.press('Space');
+    await panel.page.locator('h1:visible').click();
+    assert.notEqual(await panel.chartPixels('Val accuracy'), before);
+    assert.deepEqual((await panel.kept() as PanelState).hidden, [FINETUNE.record.id]);
+    assert.equal(await panel.page.locator('.page-compare .readout-value').nth(1).innerText(), '–');
+    await panel.page.getByRole('checkbox', { name: 'Show the curve of freeze' }).uncheck();
+    assert.equal(await panel.page.locator('.page-compare canvas').isVisible(), true);
+    await panel.close();
+  });
+
+  test('tells runs of one strategy apart, says why there is no test, and marks what still goes on', async () => {
+    const seeds = [0, 1, 2].map((seed) => snapshot({ strategy: 'freeze', state: 'finished', epochs: 15, seed, id: `freeze-${seed}` }));
+    const going = stepAfter(snapshot({ epochs: 6, id: 'going' }));
+    const runs = [...seeds, going];
+    const reason = 'Different splits of the images, so they can\'t be compared image by image.';
+    const other = { first: seeds[0]!.directory, second: seeds[1]!.directory, reason };
+    const panel = await PanelPage.open();
+    await panel.send({ type: 'comparison', comparison: comparison(runs, [other]) });
+    await panel.send({ type: 'show', tab: 'compare' });
+    await panel.shot('compare-many');
+    const labels = await panel.page.locator('.results .c-run').allInnerTexts();
+    assert.equal(new Set(labels).size, 4);
+    assert.match(labels[3] ?? '', /so far/);
+    assert.match(await panel.text('.pairs tbody'), /No test: Different splits/);
+    const marks = await panel.page.locator('.results .c-run svg').evaluateAll((drawings) => drawings.map((drawing) => drawing.outerHTML));
+    assert.equal(new Set(marks).size, 4);
+    await panel.close();
+  });
+
+  test('follows a switch of the theme', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot());
+    const dark = await panel.chartPixels('Accuracy');
+    await panel.page.evaluate(({ bodyClass, variables }) => {
+      for (const [name, value] of Object.entries(variables)) document.documentElement.style.setProperty(`--vscode-${name}`, value);
+      document.body.className = bodyClass;
+    }, THEMES.light);
+    await panel.page.evaluate(() => new Promise((resolve) => { queueMicrotask(() => { resolve(undefined); }); }));
+    assert.notEqual(await panel.chartPixels('Accuracy'), dark);
+    await panel.close();
+  });
+
+  test('moves nothing under reduced motion', async () => {
+    const panel = await PanelPage.open({ reducedMotion: true });
+    await panel.run(stepAfter(snapshot()));
+    assert.equal(await panel.page.locator('.state .spin').evaluate((element) => getComputedStyle(element).animationName), 'none');
+    await panel.close();
+  });
+
+  test('speaks once an epoch and never of what was there before', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(stepAfter(snapshot({ epochs: 3 })));
+    const spoken = () => panel.page.locator('.page-run > [aria-live]').innerText();
+    assert.equal(await spoken(), '');
+    await panel.run(snapshot({ epochs: 4 }));
+    assert.equal(await spoken(), 'Epoch 4 of 15: val .908, train .857');
+    await panel.close();
+  });
+});
