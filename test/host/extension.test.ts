@@ -1,0 +1,186 @@
+// Thaw inside a real extension host: what it registers, what it refuses, and a run from a command to its result.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as vscode from 'vscode';
+import { COMMANDS } from '../../src/extension/commandTable.js';
+import { SETTINGS } from '../../src/extension/settings.js';
+import type { RunRecord } from '../../src/protocol/run.js';
+
+const EXTENSION_ID = 'thaw.thaw';
+
+function workspace(): string {
+  const [folder] = vscode.workspace.workspaceFolders ?? [];
+  assert.ok(folder !== undefined);
+  return folder.uri.fsPath;
+}
+
+const pictures = (): vscode.Uri => vscode.Uri.file(path.join(workspace(), 'pictures'));
+const runsFolder = (): string => path.join(workspace(), '.thaw', 'runs');
+const runs = (): string[] => (existsSync(runsFolder()) ? readdirSync(runsFolder()).filter((name) => !name.startsWith('.')) : []);
+const readRecord = (directory: string): RunRecord => JSON.parse(readFileSync(path.join(directory, 'run.json'), 'utf8')) as RunRecord;
+const tabLabels = (): string[] => vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs).map(({ label }) => label);
+
+async function eventually<T>(look: () => T | undefined, what: string, timeout: number): Promise<T> {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const found = look();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(`waited ${timeout / 1000} s for ${what}`);
+    await delay(50);
+  }
+}
+
+async function ended(directory: string): Promise<RunRecord> {
+  return eventually(() => {
+    const record = readRecord(directory);
+    return ['finished', 'stopped', 'failed'].includes(record.state) ? record : undefined;
+  }, `${path.basename(directory)} to end`, 180_000);
+}
+
+/** The trainers on runs of this workspace. */
+function trainers(): string[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).filter((pid) => {
+    try {
+      const parts = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return parts[parts.indexOf('--run') + 1]?.startsWith(runsFolder() + path.sep) === true && parts.includes('--run');
+    } catch {
+      return false; // it has ended meanwhile
+    }
+  });
+}
+
+before(async () => {
+  const extension = vscode.extensions.getExtension(EXTENSION_ID);
+  assert.ok(extension !== undefined, 'the extension is not there');
+  await extension.activate();
+});
+
+after(async () => {
+  for (const pid of trainers()) process.kill(Number(pid), 'SIGTERM');
+  await eventually(() => (trainers().length === 0 ? true : undefined), 'the trainers to end', 15_000);
+});
+
+describe('what Thaw registers', () => {
+  it('registers each declared command, and no other', async () => {
+    const registered = (await vscode.commands.getCommands(true)).filter((id) => /^thaw\.[A-Za-z]+$/.test(id)); // `thaw.runs.focus` is VS Code's
+    assert.deepEqual(registered.sort(), Object.keys(COMMANDS).sort());
+    const { contributes } = vscode.extensions.getExtension(EXTENSION_ID)?.packageJSON as { contributes: { commands: { command: string; title: string; category: string }[] } };
+    const declared = contributes.commands.map(({ command, title, category }) => [command, `${category}: ${title}`]);
+    assert.deepEqual(declared, Object.entries(COMMANDS).map(([id, { title }]) => [id, `Thaw: ${title}`]), 'titles as VS Code translated them');
+  });
+
+  it('has its views', async () => {
+    const ids = await vscode.commands.getCommands(true);
+    for (const id of ['thaw.datasets.focus', 'thaw.runs.focus', 'workbench.view.extension.thaw']) assert.ok(ids.includes(id), id);
+  });
+});
+
+describe('settings', () => {
+  const settingsFile = (): string => path.join(workspace(), '.vscode', 'settings.json');
+  after(() => rmSync(path.dirname(settingsFile()), { recursive: true, force: true }));
+
+  it('can\'t be written to a workspace', async () => {
+    const configuration = vscode.workspace.getConfiguration('thaw');
+    for (const setting of Object.keys(SETTINGS)) {
+      await assert.rejects(async () => configuration.update(setting, setting === 'device' ? 'gpu' : 1, vscode.ConfigurationTarget.Workspace), setting);
+    }
+  });
+
+  it('are not taken from a settings.json that a workspace brings', async () => {
+    mkdirSync(path.dirname(settingsFile()), { recursive: true });
+    const changed = new Promise<void>((resolve) => {
+      const listening = vscode.workspace.onDidChangeConfiguration((event) => {
+        if (!event.affectsConfiguration('editor.tabSize')) return;
+        listening.dispose();
+        resolve();
+      });
+    });
+    writeFileSync(settingsFile(), JSON.stringify({
+      'editor.tabSize': 7, 'thaw.device': 'gpu', 'thaw.runtimeFolder': '/evil', 'thaw.cacheSizeGiB': 9999, 'thaw.threads': 999,
+    }));
+    await changed; // now the file counts, as its other setting shows
+    assert.equal(vscode.workspace.getConfiguration('editor').get('tabSize'), 7);
+    const configuration = vscode.workspace.getConfiguration('thaw');
+    for (const setting of Object.keys(SETTINGS)) {
+      const found = configuration.inspect<unknown>(setting);
+      assert.ok(found !== undefined, setting);
+      assert.equal(found.globalValue, undefined, setting);
+      assert.deepEqual(configuration.get<unknown>(setting), found.defaultValue, setting);
+    }
+  });
+});
+
+describe('commands look at what they are given', () => {
+  it('a path that is no run of an open folder opens and stops nothing', async () => {
+    const before = tabLabels();
+    for (const command of ['thaw.openRun', 'thaw.stopTraining', 'thaw.showLog', 'thaw.revealRun']) {
+      for (const argument of ['/etc', `${runsFolder()}/../../../etc`, path.join(workspace(), 'pictures')]) await vscode.commands.executeCommand(command, argument);
+    }
+    assert.deepEqual(tabLabels(), before);
+    assert.ok(!existsSync(path.join(workspace(), 'pictures', 'stop')));
+  });
+
+  it('a folder outside the workspace is not trained on, and nothing is written there', async () => {
+    const outside = mkdtempSync(path.join(os.tmpdir(), 'thaw-outside-'));
+    try {
+      assert.equal(await vscode.commands.executeCommand('thaw.trainWithFreeze', vscode.Uri.file(outside)), undefined);
+      assert.deepEqual(readdirSync(outside), []);
+      assert.deepEqual(runs(), []);
+    } finally {
+      rmSync(outside, { recursive: true });
+    }
+  });
+});
+
+describe('training', () => {
+  it('Train with Freeze trains on real images in a process of its own, and the panel shows it', async function () {
+    this.timeout(240_000);
+    const directory = await vscode.commands.executeCommand<string>('thaw.trainWithFreeze', pictures());
+    assert.equal(path.dirname(directory), runsFolder());
+    assert.equal(readFileSync(path.join(workspace(), '.thaw', '.gitignore'), 'utf8'), '*\n');
+    const { dataset, configuration } = readRecord(directory);
+    assert.deepEqual(dataset, { name: 'pictures', path: 'pictures' });
+    assert.equal(configuration.strategy, 'freeze');
+    const record = await ended(directory);
+    assert.equal(record.state, 'finished', JSON.stringify(record.failure));
+    assert.ok(record.result !== undefined && record.result.accuracy > 0.5, JSON.stringify(record.result));
+    await eventually(() => tabLabels().find((label) => label === 'freeze on pictures'), 'the panel\'s title', 10_000);
+  });
+
+  it('Stop Training stops a run, which keeps its folder', async function () {
+    this.timeout(240_000);
+    const directory = await vscode.commands.executeCommand<string>('thaw.trainWithFinetune', pictures());
+    await eventually(() => (existsSync(path.join(directory, 'events.ndjson')) ? true : undefined), 'the trainer\'s first event', 60_000);
+    await eventually(() => tabLabels().find((label) => label === 'finetune on pictures'), 'the panel\'s title', 10_000);
+    await vscode.commands.executeCommand('thaw.stopTraining', directory);
+    assert.equal(readRecord(directory).state, 'stopped');
+    await eventually(() => (trainers().length === 0 ? true : undefined), 'the trainer to end', 15_000);
+  });
+
+  it('Compare Freeze and Finetune starts both, and the second waits in line', async function () {
+    this.timeout(240_000);
+    const both = await vscode.commands.executeCommand<string[]>('thaw.compareFreezeAndFinetune', pictures());
+    assert.deepEqual(both.map((directory) => readRecord(directory).configuration.strategy), ['freeze', 'finetune']);
+    const [, second] = both;
+    assert.ok(second !== undefined);
+    await eventually(() => (existsSync(path.join(second, 'events.ndjson')) && /"phase":"waiting"/.test(readFileSync(path.join(second, 'events.ndjson'), 'utf8')) ? true : undefined), 'the second to wait', 60_000);
+    for (const directory of [...both].reverse()) {
+      await vscode.commands.executeCommand('thaw.stopTraining', directory);
+      assert.match(readRecord(directory).state, /stopped|finished/);
+    }
+  });
+});
+
+describe('set-up', () => {
+  it('Check Set-up shows the doctor\'s report as a document to copy', async function () {
+    this.timeout(120_000);
+    await vscode.commands.executeCommand('thaw.checkSetUp');
+    const document = vscode.window.activeTextEditor?.document;
+    assert.equal(document?.uri.scheme, 'thaw-setup');
+    assert.match(document.getText(), /^Thaw set-up\n\n(?:.+\n)*Engine +ok +TensorFlow 2\.21/m);
+    assert.match(document.getText(), /\n\nNothing is missing\.\n$/);
+  });
+});
