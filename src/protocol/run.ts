@@ -34,6 +34,8 @@ export const recipeSchema = v.strictObject({
     optimizer: v.picklist(['adam', 'sgd']),
     epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
     batch: v.pipe(count, v.minValue(1)),
+    /** On few images the batch is made smaller, down to 4, until an epoch has this many steps. */
+    leastSteps: v.pipe(count, v.minValue(1)),
     learningRate: positive,
     weightDecay: positive,
   }),

@@ -2,7 +2,7 @@
 import type { Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import type { Recipe } from '../protocol/run.js';
-import { batchBounds, evaluateLogits, isBetter, type Evaluation, type Head, type LoopHooks } from './loop.js';
+import { batchBounds, evaluateLogits, fittedBatch, isBetter, type Evaluation, type Head, type LoopHooks } from './loop.js';
 import { AdamW, SgdMomentum, warmUpCosine, type Optimizer } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
@@ -60,7 +60,7 @@ export async function trainHead(
   let best: { head: Head; epoch: number; validation: Evaluation } | undefined;
   let done = 0;
   try {
-    const bounds = batchBounds(images, recipe.batch);
+    const bounds = batchBounds(images, fittedBatch(images, recipe.batch, recipe.leastSteps));
     const steps = bounds.length - 1;
     for (let epoch = 1; epoch <= recipe.epochs; epoch++) {
       const began = performance.now();

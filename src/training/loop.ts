@@ -43,6 +43,11 @@ export function batchBounds(images: number, batch: number): number[] {
   return Array.from({ length: steps + 1 }, (_, index) => Math.round((index * images) / steps));
 }
 
+/** The batch of a small dataset: smaller than the recipe's, down to 4, so that an epoch has `leastSteps` steps. */
+export function fittedBatch(images: number, batch: number, leastSteps: number): number {
+  return Math.min(batch, Math.max(4, Math.ceil(images / leastSteps)));
+}
+
 /** Scores rows of logits: accuracy (a tie goes to the lower class), mean cross-entropy in nats, softmax. Computed in float64. */
 export function evaluateLogits(logits: Float32Array, labels: ArrayLike<number>, classes: number): Evaluation {
   const total = labels.length;

@@ -11,11 +11,12 @@ export interface RecipeOptions {
  * layers for finetune (whose head is always trained first, by the recipe's own numbers).
  */
 export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, options: RecipeOptions = {}): Recipe {
-  const head = { optimizer: 'adam', epochs: 15, batch: 32, learningRate: 1e-3, weightDecay: 0 } as const;
+  const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, weightDecay: 0 } as const;
   if (strategy === 'freeze') {
     const epochs = options.epochs ?? head.epochs;
     const batch = options.batch ?? head.batch;
-    return { name: 'default', epochs, batch, head: { ...head, epochs, batch } };
+    const leastSteps = options.batch === undefined ? head.leastSteps : 1; // a batch that was asked for is kept
+    return { name: 'default', epochs, batch, head: { ...head, epochs, batch, leastSteps } };
   }
   return {
     name: 'default',
@@ -23,15 +24,15 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
     batch: options.batch ?? 16,
     head,
     body: {
-      learningRate: 5e-3,
+      learningRate: 1e-3,
       headLearningRateFactor: 1,
       momentum: 0.9,
       weightDecay: 1e-4,
       warmupShare: 0.1,
       clipNorm: 1,
-      batchNorm: 'batch',
+      batchNorm: 'frozen',
       batchNormMomentum: 0.1,
-      reestimateImages: 256,
+      reestimateImages: 0,
       flip: true,
       crop: true,
     },

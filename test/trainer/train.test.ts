@@ -52,7 +52,7 @@ test('freeze reaches .97 on dogs and cats, split by content', { skip: DOG_CAT ==
 
 test('freeze leaves every tensor of the backbone as it was, and trains the head', async (context) => {
   const { run } = await trainResult(TWO_SPLITS, temporaryFolder(context), '--strategy', 'freeze', '--epochs', '3');
-  const saved = readSafetensors(readFileSync(path.join(run, 'model/model.safetensors')));
+  const saved = readSafetensors(readFileSync(path.join(run, 'model/model.safetensors'))).state;
   const weights = findWeights('efficientnet_lite0');
   assert.ok(weights);
   const pretrained = readPyTorchFile(readFileSync(weights.path));
@@ -72,7 +72,7 @@ test('finetune trains every layer, and keeps ≥ .93 on ants and bees within 8 e
   const result = await trainResult(HYMENOPTERA ?? '', temporaryFolder(context), '--strategy', 'finetune');
   assert.ok(result.accuracy >= 0.93, String(result.accuracy));
   assert.ok(result.epochs <= 8);
-  const saved = readSafetensors(readFileSync(path.join(result.run, 'model/model.safetensors')));
+  const saved = readSafetensors(readFileSync(path.join(result.run, 'model/model.safetensors'))).state;
   const weights = findWeights('efficientnet_lite0');
   assert.ok(weights);
   for (const [name, tensor] of readPyTorchFile(readFileSync(weights.path))) {
@@ -189,7 +189,7 @@ test('Ctrl-C stops cleanly: exit 130, the best weights kept', async (context) =>
   const stopped = record(String(run));
   assert.equal(stopped.state, 'stopped');
   assert.equal(stopped.result?.bestEpoch, 1);
-  assert.ok(readSafetensors(readFileSync(path.join(String(run), 'model/model.safetensors'))).size > 200);
+  assert.ok(readSafetensors(readFileSync(path.join(String(run), 'model/model.safetensors'))).state.size > 200);
 });
 
 test('thaw stop ends a run; a second trainer waits in line for the first', async (context) => {

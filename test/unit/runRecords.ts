@@ -4,6 +4,7 @@ import { wilsonInterval } from '../../src/metrics/intervals.js';
 import type { EpochEvent } from '../../src/protocol/events.js';
 import type { Prediction, RunRecord, RunResult } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
+import { defaultRecipe } from '../../src/training/recipes.js';
 
 export const FINGERPRINT = 'a'.repeat(64);
 
@@ -13,7 +14,7 @@ export function makeRecord(change: Partial<RunRecord> = {}): RunRecord {
     dataset: { name: 'hymenoptera', path: 'hymenoptera' },
     configuration: {
       strategy: 'freeze', backbone: 'efficientnet_lite0', colour: 'rgb', seed: 0, splitSeed: 0,
-      recipe: { name: 'default', epochs: 15, batch: 32, head: { optimizer: 'adam', epochs: 15, batch: 64, learningRate: 0.01, weightDecay: 0 } },
+      recipe: defaultRecipe('freeze', 'efficientnet_lite0'),
     },
     ...change,
   };
