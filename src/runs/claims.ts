@@ -96,6 +96,17 @@ export function findHoldingClaims(folder: string, prefix: string): FoundClaim[] 
   });
 }
 
+/**
+ * Claims exclusively: the claim if nobody else holds one of the same prefix, else undefined, with nothing left behind. Of two that try at the very
+ * same time both may fail, never both succeed; who fails may try again after a moment of its own.
+ */
+export function tryClaim(folder: string, prefix: string, identity: ProcessIdentity): Claim | undefined {
+  const claim = Claim.make(folder, `${prefix}${identity.nonce}.json`, identity);
+  if (findHoldingClaims(folder, prefix).every(({ file }) => file === claim.file)) return claim;
+  claim.remove();
+  return undefined;
+}
+
 /** Removes a folder of claims if nothing is in it. */
 export function removeEmptyFolder(folder: string): void {
   try {

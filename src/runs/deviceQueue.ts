@@ -3,7 +3,7 @@
 // cache, which may be shared or cleared.
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Claim, claimsFolder, findHoldingClaims, shortHash } from './claims.js';
+import { Claim, claimsFolder, findHoldingClaims, shortHash, tryClaim } from './claims.js';
 import { newNonce, ownIdentity, type ProcessIdentity } from './processIdentity.js';
 
 const TICKET = 'ticket-';
@@ -40,12 +40,11 @@ export async function waitForDevice(device: string, options: DeviceQueueOptions)
       const has = new Set(holders.map((holder) => holder.identity.nonce));
       const ahead = holders.length + findHoldingClaims(folder, TICKET).filter((other) => other.name < ticket.name && !has.has(other.identity.nonce)).length;
       if (ahead === 0) {
-        const holder = Claim.make(folder, `${HOLDER}${identity.nonce}.json`, identity);
-        if (findHoldingClaims(folder, HOLDER).length === 1) {
+        const holder = tryClaim(folder, HOLDER, identity);
+        if (holder !== undefined) {
           if (told !== undefined) options.onPosition(0);
           return { release: () => { holder.remove(); return Promise.resolve(); } };
         }
-        holder.remove();
         await delay(Math.random() * 50); // two tried at once: not in step again
         continue;
       }

@@ -8,7 +8,7 @@ import { ThawError } from '../protocol/errors.js';
 import { trainerEventSchema, type Phase, type TrainerEvent } from '../protocol/events.js';
 import { splitFileSchema, type Prediction, type RunRecord, type SplitFile } from '../protocol/run.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
-import { Claim, claimHolds, findHoldingClaims, removeEmptyFolder } from './claims.js';
+import { claimHolds, findHoldingClaims, removeEmptyFolder, tryClaim, type Claim } from './claims.js';
 import { assertWritableFolders, defaultWithin, GUARDED, isCode, isMissing, MAX_FILE_BYTES, MAX_LINE_BYTES, readGuarded, UnsafePath, unsafePathError } from './guardedFiles.js';
 import { HEARTBEAT_EVERY_MS, HEARTBEAT_FILE, isHeartbeatSilent, isLiveState, STOP_FILE, trainerClaims, trainersOf } from './liveness.js';
 import { NONCE, ownIdentity } from './processIdentity.js';
@@ -202,18 +202,16 @@ export class RunWriter {
   }
 }
 
-/** Of two that try at the very same time both may see the other: each lets go and looks again after a moment of its own. */
+/** @throws ThawError `run-is-locked` when another still has it after a few tries, each after a moment of its own */
 async function claimRun(real: string, claims: string, nonce: string): Promise<Claim> {
-  const name = `${nonce}.json`;
-  for (let attempt = 0; ; attempt++) {
-    const claim = Claim.make(claims, name, ownIdentity(nonce, real));
-    const others = findHoldingClaims(claims, '').filter((other) => other.name !== name);
-    const [other] = others;
-    if (other === undefined) return claim;
-    claim.remove();
-    if (attempt === 5) throw new ThawError('run', 'run-is-locked', `Another trainer works on ${real} (process ${other.identity.pid} on ${other.identity.host})`, 'Wait for it to end, or stop it');
-    await delay(5 + Math.random() * 20 * (attempt + 1));
+  const identity = ownIdentity(nonce, real);
+  for (let attempt = 1; attempt <= 6; attempt++) {
+    const claim = tryClaim(claims, '', identity);
+    if (claim !== undefined) return claim;
+    await delay(5 + Math.random() * 20 * attempt);
   }
+  const other = findHoldingClaims(claims, '')[0]?.identity;
+  throw new ThawError('run', 'run-is-locked', `Another trainer works on ${real}${other === undefined ? '' : ` (process ${other.pid} on ${other.host})`}`, 'Wait for it to end, or stop it');
 }
 
 /** A trainer that keeps its state elsewhere (another host or user) shows only by its heartbeat. */

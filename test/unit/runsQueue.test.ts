@@ -1,9 +1,11 @@
-// The device's line, between real processes that are killed as it pleases chance.
+// Exclusive claims, and the device's line, between real processes that are killed as it pleases chance.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { Claim, claimsFolder, tryClaim } from '../../src/runs/claims.js';
 import { waitForDevice } from '../../src/runs/deviceQueue.js';
+import { newNonce, ownIdentity } from '../../src/runs/processIdentity.js';
 import { childProcesses, temporaryFolder, until, type Child } from './runFixtures.js';
 
 const folder = temporaryFolder();
@@ -30,6 +32,36 @@ function assertExclusive(device: string, killed: readonly (number | undefined)[]
   }
   return held;
 }
+
+describe('a claim', () => {
+  test('is made only where no living process has one, and leaves nothing behind where it is not', () => {
+    const claims = claimsFolder('test');
+    const first = tryClaim(claims, 'x-', ownIdentity(newNonce()));
+    assert.ok(first);
+    assert.equal(tryClaim(claims, 'x-', ownIdentity(newNonce())), undefined);
+    assert.deepEqual(readdirSync(claims), [path.basename(first.file)]);
+    const beside = tryClaim(claims, 'y-', ownIdentity(newNonce()));
+    assert.ok(beside, 'another prefix is another thing');
+    beside.remove();
+    first.remove();
+    const again = tryClaim(claims, 'x-', ownIdentity(newNonce()));
+    assert.ok(again);
+    again.remove();
+  });
+  test('of a process that is gone counts for nothing; of one that can\'t be looked at, for a minute after its last touch', () => {
+    const claims = claimsFolder('test');
+    const own = ownIdentity(newNonce());
+    const dead = Claim.make(claims, 'x-dead.json', { ...own, startTime: '1' });
+    const rebooted = Claim.make(claims, 'x-rebooted.json', { ...own, bootId: 'before' });
+    const elsewhere = Claim.make(claims, 'x-elsewhere.json', { ...own, host: 'elsewhere' });
+    assert.equal(tryClaim(claims, 'x-', ownIdentity(newNonce())), undefined);
+    assert.deepEqual(readdirSync(claims), ['x-elsewhere.json'], 'those of the dead are cleared away');
+    utimesSync(elsewhere.file, new Date(), new Date(Date.now() - 61_000));
+    const claim = tryClaim(claims, 'x-', ownIdentity(newNonce()));
+    assert.ok(claim);
+    for (const each of [dead, rebooted, elsewhere, claim]) each.remove();
+  });
+});
 
 describe('the device', () => {
   test('is had in order of arrival, by one at a time, and each sees its place', async () => {
