@@ -158,12 +158,22 @@ export class Workbench {
 
   /** Chooses from a row's context menu; more labels lead through submenus. */
   async chooseContextMenu(row: Locator, ...labels: string[]): Promise<void> {
-    await this.openContextMenu(row);
-    for (const [depth, label] of labels.entries()) {
-      const item = this.page.locator('.monaco-menu').nth(depth).locator('.action-item', { hasText: label }).first(); // a submenu's element lies inside its parent's
-      await item.waitFor({ timeout: 10_000 });
-      await this.page.waitForTimeout(300); // menus ignore the mouse for their first moments
-      await item.click();
+    const deadline = Date.now() + 60_000;
+    for (;;) { // as with the palette: what an extension adds comes some time after the start
+      await this.openContextMenu(row);
+      try {
+        for (const [depth, label] of labels.entries()) {
+          const item = this.page.locator('.monaco-menu').nth(depth).locator('.action-item', { hasText: label }).first(); // a submenu's element lies inside its parent's
+          await item.waitFor({ timeout: 5000 });
+          await this.page.waitForTimeout(300); // menus ignore the mouse for their first moments
+          await item.click({ timeout: 5000 });
+        }
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await this.page.keyboard.press('Escape');
+        await this.page.keyboard.press('Escape');
+      }
     }
   }
 
