@@ -263,7 +263,8 @@ async function fileSize(file: string): Promise<number | undefined> {
 async function largestFile(folder: string): Promise<number> {
   let largest = 0;
   for (const name of await readdir(folder, { recursive: true })) {
-    largest = Math.max(largest, await fileSize(path.join(folder, name)) ?? 0);
+    const found = await stat(path.join(folder, name)).catch(() => undefined); // moved by pip meanwhile
+    if (found?.isFile() === true) largest = Math.max(largest, found.size);
   }
   return largest;
 }

@@ -10,7 +10,7 @@ import { ThawError } from '../protocol/errors.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
 import { addonFor, placeAddon } from './addon.js';
-import { LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION } from './pins.js';
+import { LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION, type PlatformPins } from './pins.js';
 import { asStorageError, extractFromWheel, fetchWheel, requireSpace } from './pipWheel.js';
 import { findRuntime, MANIFEST_FILE, providedRuntime, providedRuntimeFolder, type Runtime, type RuntimeManifest } from './runtime.js';
 
@@ -36,6 +36,8 @@ export interface ProvideOptions {
   readonly onProgress?: (report: SetUpProgress) => void;
   readonly signal?: AbortSignal;
   readonly environment?: NodeJS.ProcessEnv;
+  /** What is fetched. Default: the pins of this platform. */
+  readonly pins?: PlatformPins;
 }
 
 const SELF_CHECK_LIMIT_MS = 120_000;
@@ -63,6 +65,8 @@ export async function provideRuntime(options: ProvideOptions): Promise<Runtime> 
       await addonFor(found, environment, options.addon);
       options.onProgress?.({ message: 'Checking TensorFlow' });
       await runSelfCheck(options.selfCheck, found.directory, environment, signal);
+      // What a build fetched for its headers when the runtime was there already.
+      if (found.source === 'cache') await rm(path.join(wheelFolder(environment), (options.pins ?? pinsFor()).wheel.file), { force: true });
       return found;
     }
     return await install(options, environment);
@@ -73,8 +77,8 @@ export async function provideRuntime(options: ProvideOptions): Promise<Runtime> 
   }
 }
 
-async function install({ addon, selfCheck, onProgress, signal }: ProvideOptions, environment: NodeJS.ProcessEnv): Promise<Runtime> {
-  const { wheel, libraries } = pinsFor();
+async function install({ addon, selfCheck, onProgress, signal, pins }: ProvideOptions, environment: NodeJS.ProcessEnv): Promise<Runtime> {
+  const { wheel, libraries } = pins ?? pinsFor();
   if (!existsSync(addon)) {
     throw new ThawError('engine', 'addon-missing', `${addon} is missing, through which Thaw speaks to TensorFlow`, 'Install Thaw again, or build it');
   }

@@ -1,0 +1,102 @@
+"""Makes kernels.json: what the engine's kernels should give, by PyTorch in float64. Channels last; filters as TensorFlow lays them out.
+
+usage: python3 make_kernels.py   (PyTorch 2.x; writes beside itself)
+"""
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+generator = torch.Generator().manual_seed(20)
+
+
+def random(*shape, scale=1.0, shift=0.0):
+    # float32 values, so that both sides start from the same numbers
+    return (torch.randn(*shape, generator=generator) * scale + shift).float().double()
+
+
+def packed(tensor):
+    return {"shape": list(tensor.shape), "data": [float(f"{value:.9g}") for value in tensor.detach().flatten().tolist()]}
+
+
+def channels_first(x):
+    return x.permute(0, 3, 1, 2)
+
+
+def channels_last(x):
+    return x.permute(0, 2, 3, 1)
+
+
+def with_gradients(inputs, compute):
+    """inputs: name → tensor. Gradients of sum(y · dy) for a random dy."""
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in inputs.items()}
+    y = compute(**leaves)
+    dy = random(*y.shape)
+    (y * dy).sum().backward()
+    return {
+        "inputs": {name: packed(tensor) for name, tensor in inputs.items()},
+        "dy": packed(dy),
+        "y": packed(y),
+        "gradients": {name: packed(leaf.grad) for name, leaf in leaves.items()},
+    }
+
+
+def batch_norm_training():
+    epsilon = 1e-3
+    x, scale, offset = random(3, 4, 5, 6, scale=2.0, shift=1.5), random(6, scale=0.5, shift=1.0), random(6)
+    case = with_gradients(
+        {"x": x, "scale": scale, "offset": offset},
+        lambda x, scale, offset: channels_last(F.batch_norm(channels_first(x), None, None, scale, offset, training=True, eps=epsilon)),
+    )
+    flat = x.reshape(-1, 6)
+    return {**case, "epsilon": epsilon, "mean": packed(flat.mean(0)), "variance": packed(flat.var(0, unbiased=True))}
+
+
+def batch_norm_inference():
+    epsilon = 1e-5
+    mean, variance = random(6), random(6).abs() + 0.2
+    case = with_gradients(
+        {"x": random(3, 4, 5, 6, scale=2.0, shift=1.5), "scale": random(6, scale=0.5, shift=1.0), "offset": random(6)},
+        lambda x, scale, offset: channels_last(F.batch_norm(channels_first(x), mean, variance, scale, offset, training=False, eps=epsilon)),
+    )
+    return {**case, "epsilon": epsilon, "mean": packed(mean), "variance": packed(variance)}
+
+
+def activation(function):
+    x = random(4, 3, 2, 5, scale=5.0)
+    x.view(-1)[:6] = torch.tensor([0.0, 6.0, -0.0, -6.0, 3.0, 7.0])  # the corners too
+    return with_gradients({"x": x}, lambda x: function(x))
+
+
+def same_padding(size, kernel, stride):
+    """TensorFlow's SAME: the odd pixel after, not before."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def convolution(size, kernel, stride, depthwise, inputs=3, outputs=4):
+    filter_shape = (kernel, kernel, inputs, 1 if depthwise else outputs)
+
+    def compute(x, filter):
+        before, after = same_padding(size, kernel, stride)
+        padded = F.pad(channels_first(x), (before, after, before, after))
+        weight = filter.permute(2, 3, 0, 1) if depthwise else filter.permute(3, 2, 0, 1)
+        return channels_last(F.conv2d(padded, weight, stride=stride, groups=inputs if depthwise else 1))
+
+    case = with_gradients({"x": random(2, size, size, inputs), "filter": random(*filter_shape, scale=0.3)}, compute)
+    return {**case, "kind": "depthwise" if depthwise else "plain", "stride": stride, "kernel": kernel, "size": size}
+
+
+golden = {
+    "batchNormTraining": batch_norm_training(),
+    "batchNormInference": batch_norm_inference(),
+    "relu": activation(F.relu),
+    "relu6": activation(F.relu6),
+    "convolutions": [
+        convolution(6, 3, 1, False), convolution(6, 3, 2, False), convolution(7, 3, 2, False), convolution(5, 1, 1, False),
+        convolution(6, 3, 1, True), convolution(6, 3, 2, True), convolution(7, 5, 2, True), convolution(6, 5, 1, True),
+    ],
+}
+Path(__file__).with_name("kernels.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")

@@ -1,0 +1,209 @@
+// The engine itself, on the TensorFlow of this machine: it loads, says what it is, and its kernels agree with PyTorch's numbers in float64.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import { addonFor } from '../../src/engine/addon.js';
+import { loadEngine, type Engine } from '../../src/engine/load.js';
+import { ADDON_FILE, LIBRARY_FOLDER, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
+import { findRuntime, type Runtime } from '../../src/engine/runtime.js';
+import { checkEngine } from '../../src/engine/selfCheck.js';
+import { ThawError } from '../../src/protocol/errors.js';
+
+interface Packed { readonly shape: number[]; readonly data: number[] }
+interface Case {
+  readonly inputs: Readonly<Record<string, Packed>>;
+  readonly dy: Packed;
+  readonly y: Packed;
+  readonly gradients: Readonly<Record<string, Packed>>;
+}
+interface BatchNormCase extends Case { readonly epsilon: number; readonly mean: Packed; readonly variance: Packed }
+interface ConvolutionCase extends Case { readonly kind: 'plain' | 'depthwise'; readonly stride: number; readonly kernel: number; readonly size: number }
+interface Golden {
+  readonly batchNormTraining: BatchNormCase;
+  readonly batchNormInference: BatchNormCase;
+  readonly relu: Case;
+  readonly relu6: Case;
+  readonly convolutions: readonly ConvolutionCase[];
+}
+
+const THREADS = 2;
+const TOLERANCE = 1e-5; // relative, of norms: float32 against float64
+const golden = JSON.parse(readFileSync(path.join(process.cwd(), 'test', 'numeric', 'golden', 'kernels.json'), 'utf8')) as Golden;
+
+let engine: Engine;
+let tensorsAtStart: number;
+
+before(async () => {
+  engine = await loadEngine({ threads: THREADS });
+  tensorsAtStart = engine.tf.memory().numTensors;
+});
+
+after(() => {
+  assert.equal(engine.tf.memory().numTensors, tensorsAtStart, 'tensors are left');
+});
+
+function unpack(packed: Packed): Tensor {
+  return engine.tf.tensor(packed.data, packed.shape);
+}
+
+/** ‖actual − expected‖ / ‖expected‖ */
+function difference(actual: Tensor, expected: Packed): number {
+  assert.deepEqual(actual.shape, expected.shape);
+  const values = actual.dataSync();
+  let error = 0;
+  let norm = 0;
+  expected.data.forEach((value, index) => {
+    error += (value - values[index]!) ** 2;
+    norm += value ** 2;
+  });
+  return Math.sqrt(error / norm);
+}
+
+function assertClose(actual: Tensor, expected: Packed, what: string): void {
+  const found = difference(actual, expected);
+  assert.ok(found <= TOLERANCE, `${what}: relative difference ${found}`);
+}
+
+/** Forward and backward pass against the golden values; every tensor is disposed of. */
+function check(example: Case, compute: (...inputs: Tensor[]) => Tensor): void {
+  const { tf } = engine;
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const names = Object.keys(example.inputs);
+    const inputs = names.map((name) => unpack(example.inputs[name]!));
+    assertClose(compute(...inputs), example.y, 'y');
+    const gradients = tf.grads(compute)(inputs, unpack(example.dy));
+    names.forEach((name, index) => assertClose(gradients[index]!, example.gradients[name]!, `gradient of ${name}`));
+  });
+  assert.equal(tf.memory().numTensors, before, 'tensors are left');
+}
+
+test('loads the pinned version and says in plain words what it computes on', () => {
+  assert.equal(engine.tensorflowVersion, TENSORFLOW_VERSION);
+  assert.equal(engine.tf.getBackend(), 'tensorflow');
+  assert.equal(engine.threads, THREADS);
+  if (engine.device.kind === 'cpu') {
+    assert.equal(engine.device.name, 'CPU (2 threads)');
+    assert.ok(engine.device.reason);
+  } else {
+    assert.match(engine.device.name, /NVIDIA/);
+  }
+});
+
+test('a second call gives the same engine, one with other threads is refused', async () => {
+  assert.equal(await loadEngine({ threads: THREADS }), engine);
+  await assert.rejects(loadEngine({ threads: THREADS + 1 }), (error) => error instanceof ThawError && error.code === 'engine-already-loaded');
+});
+
+test('the self-check agrees with the plain sum', async () => {
+  const { tensorflow, error } = await checkEngine({ threads: THREADS });
+  assert.equal(tensorflow, TENSORFLOW_VERSION);
+  assert.ok(error < 1e-5);
+});
+
+test('batch norm over the batch: values, statistics and gradients', () => {
+  const example = golden.batchNormTraining;
+  check(example, (x, scale, offset) => engine.kernels.batchNormTraining(x as Tensor4D, scale as Tensor1D, offset as Tensor1D, example.epsilon));
+
+  const { tf, kernels } = engine;
+  const inputs = ['x', 'scale', 'offset'].map((name) => unpack(example.inputs[name]!));
+  const [x, scale, offset] = inputs as [Tensor4D, Tensor1D, Tensor1D];
+  const statistics: Tensor1D[] = [];
+  const y = tf.tidy(() => kernels.batchNormTraining(x, scale, offset, example.epsilon, (mean, variance) => { statistics.push(mean, variance); }));
+  assert.equal(statistics.length, 2);
+  assertClose(statistics[0]!, example.mean, 'mean');
+  assertClose(statistics[1]!, example.variance, 'variance');
+  tf.dispose([...inputs, ...statistics, y]);
+});
+
+test('batch norm over given statistics: values and gradients', () => {
+  const example = golden.batchNormInference;
+  engine.tf.tidy(() => {
+    const mean = unpack(example.mean) as Tensor1D;
+    const variance = unpack(example.variance) as Tensor1D;
+    check(example, (x, scale, offset) => engine.kernels.batchNormInference(x as Tensor4D, scale as Tensor1D, offset as Tensor1D, mean, variance, example.epsilon));
+  });
+});
+
+test('relu and relu6: values and gradients, at the corners too', () => {
+  check(golden.relu, (x) => engine.kernels.relu(x));
+  check(golden.relu6, (x) => engine.kernels.relu6(x));
+});
+
+for (const example of golden.convolutions) {
+  test(`${example.kind} convolution, ${example.size} px, kernel ${example.kernel}, stride ${example.stride}, padding same: tfjs's own gradients`, () => {
+    const { tf } = engine;
+    check(example, (x, filter) => (example.kind === 'plain'
+      ? tf.conv2d(x as Tensor4D, filter as Tensor4D, example.stride, 'same')
+      : tf.depthwiseConv2d(x as Tensor4D, filter as Tensor4D, example.stride, 'same')));
+  });
+}
+
+test('a parameter that is wrong by 1 % is seen', () => {
+  const { tf, kernels } = engine;
+  const example = golden.batchNormInference;
+  tf.tidy(() => {
+    const [x, scale, offset] = ['x', 'scale', 'offset'].map((name) => unpack(example.inputs[name]!)) as [Tensor4D, Tensor1D, Tensor1D];
+    const mean = unpack(example.mean) as Tensor1D;
+    const variance = unpack(example.variance) as Tensor1D;
+    for (const wrong of [
+      [tf.mul(scale, 1.01), offset, mean, variance], [scale, tf.mul(offset, 1.01), mean, variance],
+      [scale, offset, tf.mul(mean, 1.01), variance], [scale, offset, mean, tf.mul(variance, 1.01)],
+    ] as [Tensor1D, Tensor1D, Tensor1D, Tensor1D][]) {
+      assert.ok(difference(kernels.batchNormInference(x, ...wrong, example.epsilon), example.y) > TOLERANCE);
+    }
+  });
+});
+
+test('a training step through all kernels gives the same bits twice', () => {
+  const { tf, kernels } = engine;
+  const bits = (): string => tf.tidy(() => {
+    const example = golden.convolutions[1]!;
+    const [x, filter] = ['x', 'filter'].map((name) => unpack(example.inputs[name]!)) as [Tensor4D, Tensor4D];
+    const ones = tf.tensor1d([1, 1, 1, 1]);
+    const gradient = tf.grad((f: Tensor) => kernels.relu6(kernels.batchNormTraining(tf.conv2d(x, f as Tensor4D, 2, 'same'), ones, ones, 1e-3)).square().sum())(filter);
+    return Buffer.from(gradient.dataSync().buffer).toString('hex');
+  });
+  assert.equal(bits(), bits());
+});
+
+test('somebody else\'s TensorFlow folder is used through links, and nothing is written into it', async () => {
+  const runtime = findRuntime();
+  assert.ok(runtime);
+  const folder = mkdtempSync(path.join(tmpdir(), 'thaw-engine-'));
+  try {
+    // An addon that is not the one beside the libraries: a byte more after its end.
+    const addon = path.join(folder, ADDON_FILE);
+    copyFileSync(path.join(runtime.directory, LIBRARY_FOLDER, ADDON_FILE), addon);
+    appendFileSync(addon, '\0');
+    const listed = readdirSync(path.join(runtime.directory, LIBRARY_FOLDER));
+    const foreign: Runtime = { ...runtime, source: 'configured' };
+    const environment = { THAW_HOME: path.join(folder, 'home') };
+    const file = await addonFor(foreign, environment, addon);
+    assert.ok(file.startsWith(environment.THAW_HOME));
+    assert.ok(lstatSync(path.join(path.dirname(file), 'libtensorflow_cc.so.2')).isSymbolicLink());
+    assert.equal(await addonFor(foreign, environment, addon), file);
+    assert.deepEqual(readdirSync(path.join(runtime.directory, LIBRARY_FOLDER)), listed);
+    const child = spawnSync(process.execPath, ['-e', 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); process.stdout.write(m.exports.TF_Version)', file], {
+      encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' },
+    });
+    assert.equal(child.stdout, TENSORFLOW_VERSION, child.stderr);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('TF_NUM_INTRAOP_THREADS decides how many threads TensorFlow starts', { skip: existsSync('/proc/self/task') ? false : 'needs /proc' }, () => {
+  const runtime = findRuntime();
+  assert.ok(runtime);
+  const addon = path.join(runtime.directory, LIBRARY_FOLDER, ADDON_FILE);
+  const script = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); process.stdout.write(String(require("fs").readdirSync("/proc/self/task").length))';
+  const count = (threads: number): number => Number(spawnSync(process.execPath, ['-e', script, addon], {
+    encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2', TF_NUM_INTRAOP_THREADS: String(threads) },
+  }).stdout);
+  assert.equal(count(6) - count(1), 5);
+});
