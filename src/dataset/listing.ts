@@ -317,66 +317,84 @@ export interface DatasetSummary {
   readonly complete: boolean;
 }
 
-/** Entries that `looksLikeDataset` reads at most. */
+/** Entries that `looksLikeDataset` reads at most, in all and before it has seen an image. */
 const LOOK_ENTRIES = 50_000;
+const LOOK_ENTRIES_WITHOUT_IMAGE = 2000;
 const LOOK_DEPTH = 4;
 /** Folders of projects, never classes. */
-const PROJECT_FOLDERS: ReadonlySet<string> = new Set(['node_modules', '__pycache__', 'site-packages', 'venv', 'bower_components', 'dist', 'build']);
+const PROJECT_FOLDERS: ReadonlySet<string> = new Set(['node_modules', '__pycache__', 'site-packages', 'venv', 'bower_components']);
 
 /**
- * Whether a folder looks like a dataset, and what is in it, by names alone: at least two class folders that hold images. Cheap enough for
- * a view; what training would say (broken files, duplicates) it does not know. Links are not followed, files are counted by their extension.
+ * Whether a folder looks like a dataset, and what is in it, by names alone: at least two class folders, as many as other folders, and images
+ * are most of what lies directly in them. So neither a folder of datasets nor a project that has a few pictures is taken for one. Cheap
+ * enough for a view; what training would say (broken files, duplicates) it does not know. Links are not followed.
  */
 export async function looksLikeDataset(root: string): Promise<DatasetSummary | undefined> {
-  const budget = { entries: LOOK_ENTRIES };
-  const top = await foldersIn(root, budget);
+  const look = new Look();
+  const top = await look.folders(root);
   const splits = top.flatMap((name) => {
     const split = SPLIT_FOLDERS.get(name.toLowerCase());
     return split === undefined ? [] : [{ split, name }];
   });
   const given = splits.some(({ split }) => split === 'train') && splits.some(({ split }) => split === 'validation');
+  const places: { folder: string; name: string; split?: SplitName }[] = [];
+  if (given) for (const { split, name } of splits) for (const inside of await look.folders(path.join(root, name))) places.push({ folder: path.join(root, name, inside), name: inside, split });
+  else places.push(...top.map((name) => ({ folder: path.join(root, name), name })));
+
   const classes = new Map<string, { count: number; train: number; validation: number; test: number }>();
-  const count = async (folder: string, name: string, split: SplitName | undefined): Promise<void> => {
-    const images = await countImages(folder, budget, 0);
+  let alike = 0;
+  for (const { folder, name, split } of places) {
+    const { images, isClass } = await look.count(folder, 0);
+    if (isClass) alike += 1;
+    if (images === 0) continue;
     const total = classes.get(name) ?? { count: 0, train: 0, validation: 0, test: 0 };
     classes.set(name, { ...total, count: total.count + images, ...(split === undefined ? {} : { [split]: total[split] + images }) });
-  };
-  if (given) {
-    for (const { split, name } of splits) for (const inside of await foldersIn(path.join(root, name), budget)) await count(path.join(root, name, inside), inside, split);
-  } else {
-    for (const name of top) await count(path.join(root, name), name, undefined);
   }
-  const found = [...classes].filter(([, total]) => total.count > 0).sort(([a], [b]) => byCodeUnits(a, b));
-  if (found.length < 2) return undefined;
+  if (classes.size < 2 || alike < 2 || (alike * 2 < places.length && look.complete)) return undefined;
+  const found = [...classes].sort(([a], [b]) => byCodeUnits(a, b));
   return {
     images: found.reduce((sum, [, total]) => sum + total.count, 0),
     classes: found.map(([name, total]) => (given ? { name, ...total } : { name, count: total.count })),
     layout: given ? 'given' : 'split',
-    complete: budget.entries > 0,
+    complete: look.complete,
   };
 }
 
-async function foldersIn(folder: string, budget: { entries: number }): Promise<string[]> {
-  return (await boundedEntries(folder, budget)).filter((entry) => entry.isDirectory() && !PROJECT_FOLDERS.has(entry.name)).map((entry) => entry.name);
-}
+/** One bounded look into a folder. */
+class Look {
+  private entries = 0;
+  private seenImage = false;
 
-async function countImages(folder: string, budget: { entries: number }, depth: number): Promise<number> {
-  let images = 0;
-  for (const entry of await boundedEntries(folder, budget)) {
-    if (entry.isDirectory()) {
-      if (depth < LOOK_DEPTH && !PROJECT_FOLDERS.has(entry.name)) images += await countImages(path.join(folder, entry.name), budget, depth + 1);
-    } else if (hasDecodedExtension(entry.name)) images += 1;
+  get complete(): boolean {
+    return this.entries < (this.seenImage ? LOOK_ENTRIES : LOOK_ENTRIES_WITHOUT_IMAGE);
   }
-  return images;
-}
 
-/** Visible entries, as long as the budget lasts; a folder that can't be read counts as empty. */
-async function boundedEntries(folder: string, budget: { entries: number }): Promise<Dirent[]> {
-  if (budget.entries <= 0) return [];
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const taken = entries.slice(0, budget.entries);
-  budget.entries -= entries.length;
-  return taken.filter((entry) => !isIgnored(entry.name));
+  async folders(folder: string): Promise<string[]> {
+    return (await this.read(folder)).filter((entry) => entry.isDirectory() && !PROJECT_FOLDERS.has(entry.name)).map((entry) => entry.name);
+  }
+
+  /** Images in a folder and below it, and whether most of what lies directly in it are images. */
+  async count(folder: string, depth: number): Promise<{ images: number; isClass: boolean }> {
+    let direct = 0;
+    let below = 0;
+    let others = 0;
+    for (const entry of await this.read(folder)) {
+      if (entry.isDirectory()) {
+        if (depth < LOOK_DEPTH && !PROJECT_FOLDERS.has(entry.name)) below += (await this.count(path.join(folder, entry.name), depth + 1)).images;
+      } else if (hasDecodedExtension(entry.name)) direct += 1;
+      else others += 1;
+    }
+    if (direct > 0) this.seenImage = true;
+    return { images: direct + below, isClass: direct > 0 && direct >= others };
+  }
+
+  /** Visible entries, as long as the bounds allow; a folder that can't be read counts as empty. */
+  private async read(folder: string): Promise<Dirent[]> {
+    if (!this.complete) return [];
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    this.entries += entries.length;
+    return entries.filter((entry) => !isIgnored(entry.name));
+  }
 }
 
 function isIgnored(name: string): boolean {

@@ -183,6 +183,17 @@ describe('looksLikeDataset', () => {
     });
   });
 
+  test('takes neither a folder of datasets nor a project with pictures for a dataset', async () => {
+    await put('pets/cat/1.jpg', 'pets/dog/1.jpg', 'insects/train/ants/1.jpg', 'insects/train/bees/1.jpg', 'insects/val/ants/1.jpg', 'insects/val/bees/1.jpg');
+    assert.equal(await looksLikeDataset(root), undefined);
+    assert.equal((await looksLikeDataset(path.join(root, 'pets')))?.images, 2);
+    assert.equal((await looksLikeDataset(path.join(root, 'insects')))?.images, 4);
+    const project = path.join(root, 'project');
+    await put('project/media/icon.png', 'project/docs/shot.png', ['project/docs/a.md', ''], ['project/docs/b.md', ''], ['project/src/main.ts', ''], ['project/test/main.ts', ''], 'project/img/logo.png');
+    await put(...['a', 'b', 'c'].map((name): [string, string] => [`project/${name}/x.ts`, '']));
+    assert.equal(await looksLikeDataset(project), undefined);
+  });
+
   test('is undefined for one class, no images, no folder', async () => {
     await put('a/1.jpg', ['b/1.txt', '']);
     assert.equal(await looksLikeDataset(root), undefined);
