@@ -58,8 +58,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
   const { datasets } = services;
   const view = vscode.window.createTreeView('thaw.datasets', { treeDataProvider: new DatasetsTree(services), showCollapseAll: true });
   context.subscriptions.push(view, datasets.onDidChange(() => {
-    if (datasets.complete) delete view.message;
-    else view.message = vscode.l10n.t('Not every folder was searched. Add a folder that is missing.');
+    view.message = datasets.complete ? '' : vscode.l10n.t('Not every folder was searched. Add a folder that is missing.');
   }));
   return {
     'thaw.addDatasetFolder': async () => {

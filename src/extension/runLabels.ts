@@ -92,7 +92,7 @@ function reachedEpoch(run: RunSnapshot): number {
 }
 
 function epochText(run: RunSnapshot, l10n: Localiser): string {
-  return l10n.t('epoch {0} of {1}', reachedEpoch(run), run.record.configuration.recipe.epochs);
+  return l10n.t('epoch {0} of {1}', Math.max(1, reachedEpoch(run)), run.record.configuration.recipe.epochs);
 }
 
 /** `.954 (146/153)` */
@@ -185,7 +185,7 @@ export function endingOf(run: RunSnapshot, l10n: Localiser): Ending {
       return { severity: 'error', text: l10n.t('{0} failed: {1}', title, text) };
     }
     case 'interrupted':
-      return { severity: 'warning', text: number ? l10n.t('{0} was interrupted: its trainer is gone. Best so far {1}.', title, number) : l10n.t('{0} was interrupted: its trainer is gone.', title) };
+      return { severity: 'warning', text: number ? l10n.t('{0} was interrupted: its trainer is gone. Best so far {1}.', title, number) : l10n.t('{0} was interrupted: its trainer is gone. The run\'s log may say why.', title) };
     case 'stopped':
       return { severity: 'information', text: number ? l10n.t('{0} stopped. Best so far {1}.', title, number) : l10n.t('{0} stopped before its first epoch ended.', title) };
     default:

@@ -14,6 +14,7 @@ import { inBackground } from './errorReport.js';
 import { panelHtml } from './panelHtml.js';
 import { pickRunsToCompare } from './pickRuns.js';
 import { openRunFile, stopTraining } from './runCommands.js';
+import { plainName } from './plainText.js';
 import { byNewest, isReadable, runTitle } from './runLabels.js';
 import type { Services } from './services.js';
 import { startRun, type RunRequest } from './startRun.js';
@@ -199,8 +200,12 @@ class RunPanel {
         this.#tabChosen = false;
         return;
       case 'state':
-        this.#compared = message.state.compared.filter((directory) => services.runs.workspaceFolderOf(directory) !== undefined);
+        // What it was given it only says back, perhaps late; anything else the person chose.
+        if (asSet(message.state.compared) !== this.#comparison?.directories) {
+          this.#compared = message.state.compared.filter((directory) => services.runs.workspaceFolderOf(directory) !== undefined);
+        }
         this.#tab = message.state.tab;
+        this.#title();
         this.updateSoon();
         return;
       case 'stop':
@@ -248,7 +253,9 @@ class RunPanel {
 
   #title(): void {
     const run = this.#snapshot();
-    this.panel.title = run ? runTitle(run, this.services.l10n) : 'Thaw';
+    if (run === undefined) this.panel.title = 'Thaw';
+    else if (this.#tab === 'compare') this.panel.title = vscode.l10n.t('Compare: {0}', plainName(run.record.dataset.name));
+    else this.panel.title = runTitle(run, this.services.l10n);
   }
 
   #post(message: HostMessage): void {
@@ -286,7 +293,7 @@ class RunPanel {
   async #postComparison(): Promise<void> {
     const snapshots = this.#comparedNow().map((directory) => this.services.runs.get(directory)).filter((run) => run !== undefined).filter(isReadable);
     const key = JSON.stringify(snapshots.map((run) => [run.directory, run.state, run.epochs.length]));
-    const directories = JSON.stringify(snapshots.map(({ directory }) => directory));
+    const directories = asSet(snapshots.map(({ directory }) => directory));
     // Behind the other tab only a change of what is compared counts: predictions are not read again at each epoch.
     if (this.#tab !== 'compare' && this.#comparison?.directories === directories) return;
     if (this.#comparison?.key !== key) this.#comparison = { key, directories, message: await this.#compare(snapshots) };
@@ -305,6 +312,11 @@ class RunPanel {
       return { type: 'comparison', comparison: undefined, reason: error instanceof Error ? error.message : String(error) };
     }
   }
+}
+
+/** The same for the same directories in any order. */
+function asSet(directories: readonly string[]): string {
+  return JSON.stringify([...directories].sort());
 }
 
 export function register(context: vscode.ExtensionContext, services: Services): void {

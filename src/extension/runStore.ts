@@ -2,12 +2,18 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { followRuns } from '../runs/followRun.js';
+import { readRun } from '../runs/readRun.js';
 import { runsFolderFor } from '../runs/runFolder.js';
 import { isWithin } from './datasetSearch.js';
 import { isLive, type LiveRun, type Run } from './runLabels.js';
 
+/** How long a run that was just made is shown before the following finds it, milliseconds. */
+const FOUND_WITHIN_MS = 5000;
+
 export class RunStore implements vscode.Disposable {
   readonly #followers = new Map<string, { runs: readonly Run[] | undefined; dispose(): void }>();
+  /** Just made here, and not found by the following yet. */
+  readonly #made = new Map<string, Run>();
   readonly #changed = new vscode.EventEmitter<void>();
   readonly #subscriptions: { dispose(): unknown }[] = [this.#changed];
 
@@ -26,7 +32,18 @@ export class RunStore implements vscode.Disposable {
 
   /** Every run, in no particular order. */
   all(): readonly Run[] {
-    return [...this.#followers.values()].flatMap(({ runs }) => runs ?? []);
+    return [...[...this.#followers.values()].flatMap(({ runs }) => runs ?? []), ...this.#made.values()];
+  }
+
+  /** Takes in a run that was just made, so that it is there before the next look at the disk. */
+  async include(directory: string): Promise<void> {
+    const run = await readRun(directory, { within: this.workspaceFolderOf(directory) });
+    if (this.get(directory) !== undefined) return;
+    this.#made.set(directory, run);
+    setTimeout(() => {
+      if (this.#made.delete(directory)) this.#changed.fire();
+    }, FOUND_WITHIN_MS);
+    this.#changed.fire();
   }
 
   live(): readonly LiveRun[] {
@@ -62,6 +79,7 @@ export class RunStore implements vscode.Disposable {
         const follower = this.#followers.get(folder);
         if (follower === undefined) return;
         follower.runs = runs;
+        for (const run of runs) this.#made.delete(run.directory);
         this.#changed.fire();
       }, { within: folder, onError: (error) => this.log.warn(`${folder}: ${error instanceof Error ? error.message : String(error)}`) });
       this.#followers.set(folder, { runs: undefined, dispose: () => following.dispose() });

@@ -1,8 +1,12 @@
 // The Runs view: runs grouped by dataset, newest first, live progress, a badge with the number of runs under way.
 import * as vscode from 'vscode';
+import type { RunSnapshot } from '../protocol/snapshot.js';
 import { RunTarget } from './commandTarget.js';
 import { groupRuns, runRow, runTitle, isReadable, type Run, type RunGroup } from './runLabels.js';
+import { plainText } from './plainText.js';
 import type { Services } from './services.js';
+
+const TOLD_OF_CPU = 'thaw.toldOfCpu';
 
 /** A dataset with its runs. */
 class GroupNode {
@@ -113,10 +117,22 @@ function runItem({ run }: RunNode, services: Services): vscode.TreeItem {
 
 export function register(context: vscode.ExtensionContext, services: Services): void {
   const tree = new RunsTree(services);
+  // That no GPU is used, and why: once on this machine, while the first such run lasts.
+  const tellOfTheCpu = (live: readonly RunSnapshot[]): void => {
+    if (context.globalState.get<boolean>(TOLD_OF_CPU) === true) return;
+    const device = live.map(({ record }) => record.environment?.device).find((each) => each?.kind === 'cpu' && each.reason !== undefined);
+    if (device) {
+      view.message = vscode.l10n.t('Training runs on {0}: {1}', plainText(device.name), plainText(device.reason ?? ''));
+    } else if (view.message !== undefined && view.message !== '') {
+      view.message = '';
+      void context.globalState.update(TOLD_OF_CPU, true);
+    }
+  };
   const view = vscode.window.createTreeView('thaw.runs', { treeDataProvider: tree, canSelectMany: true, showCollapseAll: true });
   const update = (): void => {
     tree.update();
     const live = services.runs.live();
+    tellOfTheCpu(live);
     view.badge = live.length === 0 ? undefined : {
       value: live.length,
       tooltip: live.map((run) => runTitle(run, services.l10n)).join(', '),

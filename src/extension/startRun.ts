@@ -37,6 +37,7 @@ export async function startRun(services: Services, dataset: string, request: Run
   const directory = await createRunFolder(runsFolder, record);
   const { installation } = services;
   services.endings.expect(directory);
+  await services.runs.include(directory);
   await launchTrainer({
     within: workspace,
     execPath: installation.execPath,

@@ -37,8 +37,8 @@ export function strategyChoices(estimate: EstimateState, l10n: Localiser): Strat
 
 function whenToChoose(strategy: Strategy, l10n: Localiser): string {
   switch (strategy) {
-    case 'freeze': return l10n.t('Only the last layer learns. For a first answer, and for few photographs of everyday things.');
-    case 'finetune': return l10n.t('Every layer learns. For images unlike photographs, and when freeze is not good enough.');
+    case 'freeze': return l10n.t('Only the last layer learns: for a first answer, and for few photographs.');
+    case 'finetune': return l10n.t('Every layer learns: for images unlike photographs, or when freeze is not enough.');
   }
 }
 

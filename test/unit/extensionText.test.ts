@@ -57,6 +57,7 @@ test('a finished run reads as the number, its count and its time', () => {
 test('a live run shows its progress, and its best number with the count', () => {
   const step = { type: 'step', time: 9, epoch: 3, step: 2, steps: 15, loss: 0.3, imagesPerSecond: 50 } as const;
   assert.equal(runRow(run(), l10n).description, 'starting');
+  assert.equal(progressText(run({ phase: { type: 'phase', time: 1, phase: 'training', message: '' } }), l10n), 'epoch 1 of 8');
   const live = run({ epochs: [epoch(1, 140), epoch(2, 146)], best: 1, step });
   assert.equal(runRow(live, l10n).description, '.954 (146/153) · epoch 3 of 8');
   assert.equal(runRow(live, l10n).contextValue, 'run live epochs');
