@@ -90,7 +90,7 @@ export class CompareScreen {
   private showVerdict({ verdict }: Comparison, reason: string | undefined): void {
     setChildren(this.verdict, JSON.stringify([verdict, reason]), () => [
       h('h2', { class: 'verdict-title' }, verdict.title),
-      ...verdict.body.map((paragraph) => h('p', {}, ...withStrongLead(paragraph))),
+      ...verdict.body.map((paragraph) => h('p', {}, ...paragraphParts(paragraph))),
       reason !== undefined && h('p', {}, reason),
       verdict.note !== undefined && h('p', { class: 'fine' }, verdict.note),
     ]);
@@ -213,8 +213,9 @@ export class CompareScreen {
   }
 }
 
-/** `Take freeze: as good here` with its lead in bold. */
-function withStrongLead(paragraph: string): Child[] {
-  const lead = /^Take [^:]+:/.exec(paragraph)?.[0];
-  return lead === undefined ? [paragraph] : [h('strong', {}, lead), paragraph.slice(lead.length)];
+/** `Take freeze: as good here` with its lead in bold, and `p = .41` kept on one line. */
+function paragraphParts(paragraph: string): Child[] {
+  const lead = /^Take [^:]+:/.exec(paragraph)?.[0] ?? '';
+  const rest = paragraph.slice(lead.length).split(/(\bp [=<] [.\d]+)/);
+  return [lead !== '' && h('strong', {}, lead), ...rest.map((part, index) => (index % 2 === 1 ? h('span', { class: 'p-value' }, part) : part))];
 }

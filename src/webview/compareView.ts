@@ -59,7 +59,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
     const [first, second] = [labelOf(pair.first), labelOf(pair.second)];
     const label = `${first} against ${second}`;
     if (!isTested(pair)) {
-      return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: `No test: ${pair.reason}`, significant: false };
+      return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: `No test. ${pair.reason}`, significant: false };
     }
     const significant = pair.pHolm < SIGNIFICANCE;
     const better = pair.onlyFirstRight > pair.onlySecondRight ? first : second;

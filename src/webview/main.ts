@@ -3,9 +3,8 @@ import * as v from 'valibot';
 import { panelStateSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
 import { CompareScreen } from './compareScreen.js';
 import { h, icon } from './dom.js';
-import { isUnreadable, parseHostMessage } from './hostMessages.js';
+import { parseHostMessage } from './hostMessages.js';
 import { RunScreen } from './runScreen.js';
-import { isLive } from './runView.js';
 import { watchTheme } from './theme.js';
 import { throttle } from './throttle.js';
 
@@ -37,8 +36,13 @@ function describe(data: unknown): string {
   return typeof text === 'string' ? text : typeof data;
 }
 
+/** The host writes it into its log. */
+function reportError(api: VsCodeApi, error: unknown): void {
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  api.postMessage({ type: 'scriptError', message: text.slice(0, 4096) });
+}
+
 class Panel {
-  private readonly api = acquireVsCodeApi();
   private state: PanelState;
   private runMessage: RunMessage | undefined;
   private comparisonMessage: ComparisonMessage | undefined;
@@ -52,7 +56,7 @@ class Panel {
   private readonly drawComparison: () => void;
   private scrollToRestore: number | undefined;
 
-  constructor(root: HTMLElement) {
+  constructor(root: HTMLElement, private readonly api: VsCodeApi) {
     const saved = v.safeParse(panelStateSchema, this.api.getState());
     this.state = saved.success ? saved.output : { version: 1, tab: 'run', compared: [], hidden: [] };
     this.scrollToRestore = this.state.scroll;
@@ -83,11 +87,6 @@ class Panel {
     this.api.postMessage({ type: 'ready', ...(saved.success && { state: this.state }) });
   }
 
-  reportError(error: unknown): void {
-    const text = error instanceof Error ? error.stack ?? error.message : String(error);
-    this.api.postMessage({ type: 'scriptError', message: text.slice(0, 4096) });
-  }
-
   private topBar(): HTMLElement {
     const buttons = TABS.map(([tab, label]) => {
       const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, label);
@@ -113,7 +112,7 @@ class Panel {
     window.addEventListener('message', (event: MessageEvent<unknown>) => {
       const message = parseHostMessage(event.data);
       if (message) this.receive(message);
-      else this.reportError(`The host sent a message of an unknown shape: ${describe(event.data).slice(0, 200)}`);
+      else reportError(this.api, `The host sent a message of an unknown shape: ${describe(event.data).slice(0, 200)}`);
     });
     watchTheme(() => {
       this.runScreen.refreshColours();
@@ -160,7 +159,6 @@ class Panel {
     const { run, note, cannotTrain } = this.runMessage ?? {};
     this.openRecord.hidden = !run;
     this.runScreen.show({ run, note, cannotTrain });
-    document.body.dataset['live'] = String(Boolean(run && !isUnreadable(run) && isLive(run.state)));
     this.restoreScroll();
   }
 
@@ -221,8 +219,9 @@ class Panel {
   }
 }
 
+const api = acquireVsCodeApi();
+window.addEventListener('error', (event) => reportError(api, event.error ?? event.message));
+window.addEventListener('unhandledrejection', (event) => reportError(api, event.reason));
 const root = document.getElementById('app');
 if (!root) throw new Error('The panel\'s page has no element with the id app');
-const panel = new Panel(root);
-window.addEventListener('error', (event) => panel.reportError(event.error ?? event.message));
-window.addEventListener('unhandledrejection', (event) => panel.reportError(event.reason));
+new Panel(root, api);

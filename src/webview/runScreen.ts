@@ -186,13 +186,15 @@ export class RunScreen {
       h('li', {}, icon('chip'), view.deviceReason ? `${view.device}: ${view.deviceReason}` : view.device),
       ...view.facts.map((fact) => h('li', {}, fact)),
     ]);
+    const focused = this.actions.contains(document.activeElement);
     setChildren(this.actions, JSON.stringify([run.directory, run.state, this.stopping, this.content.cannotTrain]), () => this.actionsOf(run, view));
+    if (focused && !this.actions.contains(document.activeElement)) this.actions.querySelector('button')?.focus();
   }
 
   private actionsOf(run: RunSnapshot, view: RunView): Child[] {
     if (view.live) {
       const stop = button('Stop', { glyph: 'debug-stop', action: 'stop', onClick: () => this.onStop() });
-      stop.disabled = this.stopping;
+      if (this.stopping) stop.setAttribute('aria-disabled', 'true'); // not `disabled`: it would lose the focus
       return [stop];
     }
     if (run.state === 'finished') return [button('Compare', { action: 'compare', onClick: () => this.callbacks.compare(run.directory) })];
@@ -202,6 +204,7 @@ export class RunScreen {
   }
 
   private onStop(): void {
+    if (this.stopping) return;
     this.stopping = true;
     this.callbacks.stop();
     this.show(this.content);

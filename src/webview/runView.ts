@@ -149,10 +149,10 @@ function counted(count: number, one: string, many: string): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
 
-function progressMessage(run: RunSnapshot, options: RunViewOptions, best: Best | undefined): string {
+function progressMessage(run: RunSnapshot, options: RunViewOptions): string {
   const { record, phase, step, epochs, state } = run;
   const done = epochs.length;
-  const kept = best ? `. The weights of epoch ${record.result?.bestEpoch ?? best.epoch} were kept` : '';
+  const kept = record.result ? `. The weights of epoch ${record.result.bestEpoch} were kept` : '';
   if (options.stopping && isLive(state)) return 'Stopping at the next batch';
   if (options.note) return options.note;
   switch (state) {
@@ -274,7 +274,7 @@ export function runView(run: RunSnapshot, options: RunViewOptions): RunView {
     ...progressShare(run),
     epochsDone: epochs.length,
     epochs: total,
-    message: progressMessage(run, options, best),
+    message: progressMessage(run, options),
     elapsed: elapsed === undefined ? '' : `${formatClock(live ? Math.floor(elapsed) : elapsed)} ${state === 'waiting' ? 'waiting' : 'elapsed'}`,
     left: state === 'waiting' || !live ? '' : left === undefined && epochs.length > 0 ? '' : formatTimeLeft(left),
     speed: live && speed !== undefined ? formatSpeed(speed) : '',

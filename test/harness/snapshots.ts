@@ -112,7 +112,7 @@ export function snapshot({ strategy = 'finetune', state = 'running', epochs: cou
         },
       }),
       ...(begun && data !== 'not yet' && { data }),
-      ...(state === 'finished' && best !== undefined && bestEvent && {
+      ...((state === 'finished' || state === 'stopped') && best !== undefined && bestEvent && {
         result: {
           ...bestEvent.validation, interval: bestEvent.interval, accuracySplit: 'validation', bestEpoch: best + 1, epochs: count, seconds: elapsed,
           imagesPerSecond: strategy === 'freeze' ? 540 : 138, imagesPerSecondOf: strategy === 'freeze' ? 'features' : 'training',

@@ -136,7 +136,7 @@ class PanelPage {
       };
       return [...document.querySelectorAll<HTMLElement>('body *')].flatMap((element) => {
         const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent ?? '').join('').trim();
-        if (!text || !element.checkVisibility() || element.classList.contains('sr') || element.closest('[disabled], .is-off')) return [];
+        if (!text || !element.checkVisibility() || element.classList.contains('sr') || element.closest('[aria-disabled], .is-off')) return [];
         const ground = groundOf(element);
         const [a, b] = [luminance(over(rgba(getComputedStyle(element).color), ground)), luminance(ground)];
         const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -265,24 +265,26 @@ describe('the panel', () => {
     assert.deepEqual(await range(), ['0.3', '1', '15']);
     await panel.run(snapshot({ epochs: 5 }));
     assert.deepEqual(await range(), ['0.3', '1', '15']);
-    assert.ok(await canvas?.evaluate((element) => element.isConnected));
+    assert.ok(await canvas.evaluate((element) => element.isConnected));
     await panel.close();
   });
 
-  test('does not move while a run goes on', async () => {
-    const panel = await PanelPage.open();
-    await panel.run(snapshot({ state: 'starting', epochs: 0, snapshot: { phase: phase('loading', 'Loading TensorFlow') } }));
-    const boxes = () => panel.page.evaluate(() => ['.progress', '.kpis', '.chart-frame', '.log'].map((selector) => {
-      const { x, y, width, height } = document.querySelector(selector)!.getBoundingClientRect();
-      return [selector, x, y, width, height].join(' ');
-    }));
-    const first = await boxes();
-    for (const run of [stepAfter(snapshot({ epochs: 1 })), stepAfter(snapshot({ epochs: 11 })), FINETUNE]) {
-      await panel.run(run);
-      assert.deepEqual(await boxes(), first);
-    }
-    await panel.close();
-  });
+  for (const width of ['wide', 'narrow'] as const) {
+    test(`does not move while a run goes on, ${width}`, async () => {
+      const panel = await PanelPage.open({ width });
+      await panel.run(snapshot({ state: 'starting', epochs: 0, snapshot: { phase: phase('loading', 'Loading TensorFlow') } }));
+      const boxes = () => panel.page.evaluate(() => ['.progress', '.kpis', '.chart-frame', '.log'].map((selector) => {
+        const { x, y, width, height } = document.querySelector(selector)!.getBoundingClientRect();
+        return [selector, x, y, width, height].join(' ');
+      }));
+      const first = await boxes();
+      for (const run of [stepAfter(snapshot({ epochs: 1 })), stepAfter(snapshot({ epochs: 11 })), FINETUNE]) {
+        await panel.run(run);
+        assert.deepEqual(await boxes(), first);
+      }
+      await panel.close();
+    });
+  }
 
   test('draws at most four times a second, and the last snapshot always', async () => {
     const panel = await PanelPage.open();
@@ -382,7 +384,10 @@ describe('the panel', () => {
     assert.deepEqual(await last(), { type: 'stop' });
     assert.equal(await panel.text('.progress-what'), 'Stopping at the next batch');
     assert.equal(await panel.page.getByRole('button', { name: 'Stop', exact: true }).isDisabled(), true);
+    await panel.page.keyboard.press('Enter');
+    assert.equal((await panel.posted()).filter(({ type }) => type === 'stop').length, 1);
     await panel.run(snapshot({ state: 'failed', epochs: 2, record: { failure: FAILURE } }));
+    assert.equal(await panel.page.evaluate(() => document.activeElement?.textContent), 'Train again');
     await click('Train again');
     assert.deepEqual(await last(), { type: 'trainAgain' });
     await panel.run(FREEZE);
@@ -475,7 +480,7 @@ describe('the panel', () => {
     const labels = await panel.page.locator('.results .c-run').allInnerTexts();
     assert.equal(new Set(labels).size, 4);
     assert.match(labels[3] ?? '', /so far/);
-    assert.match(await panel.text('.pairs tbody'), /No test: Different splits/);
+    assert.match(await panel.text('.pairs tbody'), /No test\. Different splits/);
     const marks = await panel.page.locator('.results .c-run svg').evaluateAll((drawings) => drawings.map((drawing) => drawing.outerHTML));
     assert.equal(new Set(marks).size, 4);
     await panel.close();
