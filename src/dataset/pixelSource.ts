@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
-import { entryBytes, type ContentCache } from './contentCache.js';
+import type { ContentCache } from './contentCache.js';
 import { decodeImage, readImageFile, type Preprocessing } from './decode.js';
 import { errorCode } from './listing.js';
 
@@ -135,13 +135,7 @@ export function pixelKey(sha256: string, preprocessing: Preprocessing): string {
   return `${sha256}-${preprocessing.id}-${preprocessing.size}`;
 }
 
-/** Bytes that the pixels of `images` will add to the cache: those that are not there yet. */
+/** Bytes that the pixels of images will add to the cache: those that are not there yet. */
 export async function missingPixelBytes(images: readonly Pick<SourceImage, 'sha256'>[], preprocessing: Preprocessing, cache: ContentCache): Promise<number> {
-  const contents = [...new Set(images.map((image) => image.sha256))];
-  let missing = 0;
-  for (let from = 0; from < contents.length; from += READ_AHEAD) {
-    const present = await Promise.all(contents.slice(from, from + READ_AHEAD).map((sha256) => cache.has('pixels', pixelKey(sha256, preprocessing))));
-    missing += present.filter((has) => !has).length;
-  }
-  return missing * entryBytes(preprocessing.size ** 2 * 3);
+  return cache.missingBytes('pixels', images.map((image) => pixelKey(image.sha256, preprocessing)), preprocessing.size ** 2 * 3);
 }

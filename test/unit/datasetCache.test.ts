@@ -49,15 +49,32 @@ describe('ContentCache', () => {
   ] as const) {
     test(`an entry with ${name} counts as absent and is removed`, async () => {
       const cache = new ContentCache({ folder, capBytes: LARGE });
-      await cache.write('features', 'key', bytesOf(1));
-      const [file] = await files();
-      await writeFile(file!, damage(await readFile(file!)));
-      assert.equal(await cache.read('features', 'key'), undefined);
-      assert.deepEqual(await files(), []);
-      await cache.write('features', 'key', bytesOf(1));
-      assert.equal((await cache.read('features', 'key'))?.length, 1000);
+      for (const read of [async () => cache.read('features', 'key'), async () => (await cache.readMany('features', ['key']))[0]]) {
+        await cache.write('features', 'key', bytesOf(1));
+        const [file] = await files();
+        await writeFile(file!, damage(await readFile(file!)));
+        assert.equal(await read(), undefined);
+        assert.deepEqual(await files(), []);
+        await cache.write('features', 'key', bytesOf(1));
+        assert.equal((await read())?.length, 1000);
+      }
     });
   }
+
+  test('reads many in order, and knows what is missing', async () => {
+    const cache = new ContentCache({ folder, capBytes: LARGE });
+    for (let index = 0; index < 150; index += 3) await cache.write('features', `key ${index}`, bytesOf(index, 40));
+    const keys = Array.from({ length: 150 }, (_, index) => `key ${index}`);
+    const entries = await cache.readMany('features', keys);
+    assert.deepEqual(entries.map((entry) => entry && Uint8Array.from(entry)), keys.map((_, index) => (index % 3 === 0 ? bytesOf(index, 40) : undefined)));
+    assert.equal(await cache.missingBytes('features', [...keys, ...keys], 40), 100 * entryBytes(40));
+    assert.equal(await new ContentCache({ folder, capBytes: 500 }).missingBytes('features', keys, 40), 500);
+    const old = new Date(Date.now() - 2 * 3_600_000);
+    for (const file of await files()) await utimes(file, old, old);
+    await cache.readMany('features', keys.slice(0, 10));
+    const renewed = (await Promise.all((await files()).map(async (file) => (await stat(file)).mtimeMs))).filter((time) => time > old.getTime() + 1000);
+    assert.equal(renewed.length, 4);
+  });
 
   test('trims the least recently used first, and reading renews', async () => {
     const cache = new ContentCache({ folder, capBytes: LARGE });
