@@ -100,7 +100,7 @@ class RunPanel {
   #timer: NodeJS.Timeout | undefined;
   #lastPost = 0;
   /** The comparison last computed, and of what. */
-  #comparison: { readonly key: string; readonly directories: string; readonly message: HostMessage } | undefined;
+  #comparison: { readonly key: string; readonly directories: readonly string[]; readonly message: HostMessage } | undefined;
   #posting: Promise<void> = Promise.resolve();
 
   constructor(private readonly panel: vscode.WebviewPanel, private readonly services: Services) {
@@ -200,8 +200,8 @@ class RunPanel {
         this.#tabChosen = false;
         return;
       case 'state':
-        // What it was given it only says back, perhaps late; anything else the person chose.
-        if (asSet(message.state.compared) !== this.#comparison?.directories) {
+        // Only runs that it was not given were chosen there; the rest it says back, perhaps late.
+        if (message.state.compared.some((directory) => this.#comparison?.directories.includes(directory) !== true)) {
           this.#compared = message.state.compared.filter((directory) => services.runs.workspaceFolderOf(directory) !== undefined);
         }
         this.#tab = message.state.tab;
@@ -293,9 +293,9 @@ class RunPanel {
   async #postComparison(): Promise<void> {
     const snapshots = this.#comparedNow().map((directory) => this.services.runs.get(directory)).filter((run) => run !== undefined).filter(isReadable);
     const key = JSON.stringify(snapshots.map((run) => [run.directory, run.state, run.epochs.length]));
-    const directories = asSet(snapshots.map(({ directory }) => directory));
+    const directories = snapshots.map(({ directory }) => directory);
     // Behind the other tab only a change of what is compared counts: predictions are not read again at each epoch.
-    if (this.#tab !== 'compare' && this.#comparison?.directories === directories) return;
+    if (this.#tab !== 'compare' && this.#comparison?.directories.join('\n') === directories.join('\n')) return;
     if (this.#comparison?.key !== key) this.#comparison = { key, directories, message: await this.#compare(snapshots) };
     this.#post(this.#comparison.message);
   }
@@ -312,11 +312,6 @@ class RunPanel {
       return { type: 'comparison', comparison: undefined, reason: error instanceof Error ? error.message : String(error) };
     }
   }
-}
-
-/** The same for the same directories in any order. */
-function asSet(directories: readonly string[]): string {
-  return JSON.stringify([...directories].sort());
 }
 
 export function register(context: vscode.ExtensionContext, services: Services): void {
