@@ -4,11 +4,15 @@
 // and the data; it is written beside its place and renamed, without fsync: after a power cut the checksum tells, and a damaged entry counts as
 // absent. Several processes may read, write, trim and clear at once: at worst an entry is computed again.
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, futimesSync, openSync, readSync, statSync, unlinkSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { closeSync, fstatSync, futimesSync, openSync, read, readSync, renameSync, statSync, unlinkSync, writev } from 'node:fs';
+import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
+
+const readAsync = promisify(read);
+const writevAsync = promisify(writev);
 
 export const CACHE_KINDS = ['pixels', 'features'] as const;
 export type CacheKind = (typeof CACHE_KINDS)[number];
@@ -52,30 +56,15 @@ export class ContentCache {
 
   /** An entry's data, or undefined when there is none or it is damaged (then it is removed). */
   async read(kind: CacheKind, key: string): Promise<Buffer | undefined> {
-    const file = this.fileOf(kind, key);
-    let handle: FileHandle;
+    const entry = openStored(this.fileOf(kind, key));
+    if (entry === undefined) return undefined;
+    let bytesRead = 0;
     try {
-      handle = await open(file, 'r');
+      ({ bytesRead } = await readAsync(entry.handle, entry.bytes, 0, entry.bytes.length, 0));
     } catch {
-      return undefined; // absent, or unreadable, which comes to the same
+      // then it is as good as damaged
     }
-    let data: Buffer | undefined;
-    try {
-      const info = await handle.stat();
-      const bytes = Buffer.allocUnsafeSlow(info.size);
-      const { bytesRead } = await handle.read(bytes, 0, info.size, 0);
-      data = openEntry(bytes.subarray(0, bytesRead));
-      if (data !== undefined && Date.now() - info.mtimeMs > RENEW_AFTER_MS) {
-        const now = new Date();
-        await handle.utimes(now, now).catch(() => undefined); // a cache on a read-only disk still serves
-      }
-    } catch {
-      data = undefined;
-    } finally {
-      await handle.close();
-    }
-    if (data === undefined) await unlink(file).catch(() => undefined); // another process was faster
-    return data;
+    return closeStored(entry, bytesRead);
   }
 
   /** Many small entries, features for example, in the order of the keys: what `read` gives for each, sooner. */
@@ -123,24 +112,25 @@ export class ContentCache {
     const file = this.fileOf(kind, key);
     const temporary = path.join(path.dirname(file), `${TEMPORARY}-${randomBytes(8).toString('hex')}`);
     await this.makeFolder(path.dirname(file));
-    let handle: FileHandle;
+    let handle: number;
     try {
-      handle = await open(temporary, 'wx', 0o600);
+      handle = openSync(temporary, 'wx', 0o600);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
       this.madeFolders.clear(); // another process has cleared the cache
       await this.makeFolder(path.dirname(file));
-      handle = await open(temporary, 'wx', 0o600);
+      handle = openSync(temporary, 'wx', 0o600);
     }
     try {
       try {
-        await handle.writev([header(data), data]);
+        const { bytesWritten } = await writevAsync(handle, [header(data), data]);
+        if (bytesWritten !== bytes) throw new Error(`${bytesWritten} of ${bytes} bytes written`); // a disk that is just full
       } finally {
-        await handle.close();
+        closeSync(handle);
       }
-      await rename(temporary, file);
+      renameSync(temporary, file);
     } catch (error) {
-      await unlink(temporary).catch(() => undefined);
+      remove(temporary);
       throw error;
     }
     this.uncounted += bytes;
@@ -177,26 +167,15 @@ export class ContentCache {
 
   /** As `read`, in the event loop. */
   private readNow(kind: CacheKind, key: string): Buffer | undefined {
-    const file = this.fileOf(kind, key);
-    let handle: number;
+    const entry = openStored(this.fileOf(kind, key));
+    if (entry === undefined) return undefined;
+    let bytesRead = 0;
     try {
-      handle = openSync(file, 'r');
+      bytesRead = readSync(entry.handle, entry.bytes, 0, entry.bytes.length, 0);
     } catch {
-      return undefined;
+      // then it is as good as damaged
     }
-    let data: Buffer | undefined;
-    try {
-      const info = fstatSync(handle);
-      const bytes = Buffer.allocUnsafeSlow(info.size);
-      data = openEntry(bytes.subarray(0, readSync(handle, bytes, 0, info.size, 0)));
-      if (data !== undefined && Date.now() - info.mtimeMs > RENEW_AFTER_MS) renew(handle);
-    } catch {
-      data = undefined;
-    } finally {
-      closeSync(handle);
-    }
-    if (data === undefined) remove(file);
-    return data;
+    return closeStored(entry, bytesRead);
   }
 
   private async trimNow(): Promise<void> {
@@ -252,6 +231,36 @@ export class ContentCache {
   }
 }
 
+/** An entry's file, open, and room for its bytes. */
+interface OpenEntry {
+  readonly file: string;
+  readonly handle: number;
+  readonly bytes: Buffer;
+  readonly usedMs: number;
+}
+
+/** Opens an entry's file in the event loop, which is sooner done than asked of a thread; undefined when there is none. */
+function openStored(file: string): OpenEntry | undefined {
+  let handle: number | undefined;
+  try {
+    handle = openSync(file, 'r');
+    const info = fstatSync(handle);
+    return { file, handle, bytes: Buffer.allocUnsafeSlow(info.size), usedMs: info.mtimeMs };
+  } catch {
+    if (handle !== undefined) closeSync(handle);
+    return undefined; // absent, or unreadable, which comes to the same
+  }
+}
+
+/** Closes an entry's file, renews its time of use, and gives its data; a damaged one is removed. */
+function closeStored(entry: OpenEntry, bytesRead: number): Buffer | undefined {
+  const data = openEntry(entry.bytes.subarray(0, bytesRead));
+  if (data !== undefined && Date.now() - entry.usedMs > RENEW_AFTER_MS) renew(entry.handle);
+  closeSync(entry.handle);
+  if (data === undefined) remove(entry.file);
+  return data;
+}
+
 /** Marks an entry as used now; a cache on a read-only disk still serves. */
 function renew(handle: number): void {
   const now = new Date();
@@ -262,7 +271,7 @@ function renew(handle: number): void {
   }
 }
 
-/** Removes a damaged entry, unless another process was faster. */
+/** Removes a file, unless another process was faster. */
 function remove(file: string): void {
   try {
     unlinkSync(file);

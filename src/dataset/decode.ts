@@ -1,9 +1,12 @@
 // From an image file to a square of pixels. What a file is, its bytes say; a hostile file can cost time and memory within bounds, no more.
-import { open, type FileHandle } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, read } from 'node:fs';
+import { promisify } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
 import { formatBytes, formatCount } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
 import { detectImageFormat, HEAD_BYTES, isDecoded } from './imageFormat.js';
+
+const readAsync = promisify(read);
 
 /** How an image becomes pixels. */
 export interface Preprocessing {
@@ -81,16 +84,17 @@ export function centreOffset(length: number, size: number): number {
 
 /** Reads an image file whole. @throws ThawError `unreadable-image` or `oversized-image` */
 export async function readImageFile(file: string): Promise<Buffer> {
-  let handle: FileHandle | undefined;
+  let handle: number | undefined;
   try {
-    handle = await open(file, 'r');
-    const info = await handle.stat();
+    // Opened in the event loop, read in a thread: each step in a thread costs a turn of a loop that tensor work holds up.
+    handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe with nobody at its end would hold us for ever
+    const info = fstatSync(handle);
     if (!info.isFile()) throw imageError('unreadable-image', 'Not a regular file', 'Remove it from the class folder');
     if (info.size > MAX_FILE_BYTES) throw imageError('oversized-image', `Too large: ${formatBytes(info.size)}, the limit is ${formatBytes(MAX_FILE_BYTES)}`, 'Make the image smaller');
     const bytes = Buffer.allocUnsafeSlow(info.size);
     let filled = 0;
     while (filled < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, filled);
+      const { bytesRead } = await readAsync(handle, bytes, filled, bytes.length - filled, filled);
       if (bytesRead === 0) break; // shorter than a moment ago
       filled += bytesRead;
     }
@@ -100,7 +104,7 @@ export async function readImageFile(file: string): Promise<Buffer> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw imageError('unreadable-image', `The file can't be read (${code})`, 'Check the file and its permissions', error);
   } finally {
-    await handle?.close();
+    if (handle !== undefined) closeSync(handle);
   }
 }
 

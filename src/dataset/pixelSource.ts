@@ -4,7 +4,7 @@
 // second at a time. So several batches are under way at once: while the loop is blocked, every image that is waiting in libuv's queue moves
 // on by one step. libuv has four threads unless UV_THREADPOOL_SIZE says otherwise, before the process starts: the number of cores is right.
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import type { ContentCache } from './contentCache.js';
@@ -107,8 +107,7 @@ export class PixelSource {
 
   private async decode(image: SourceImage): Promise<Uint8Array> {
     const file = path.join(this.root, image.path);
-    const size = await stat(file).then((info) => info.size, () => 0); // what is wrong with it, reading says
-    if (size <= LARGE_FILE_BYTES) return this.decodeFile(file, image.sha256);
+    if (sizeOf(file) <= LARGE_FILE_BYTES) return this.decodeFile(file, image.sha256);
     const decoded = this.large.then(() => this.decodeFile(file, image.sha256));
     this.large = decoded.catch(() => undefined);
     return decoded;
@@ -127,6 +126,15 @@ export class PixelSource {
     if (this.cacheProblemTold) return;
     this.cacheProblemTold = true;
     this.onCacheProblem?.(`Decoded images can't be kept in the cache (${errorCode(error)}); they are decoded again each time`);
+  }
+}
+
+/** Bytes of a file; 0 when it can't be known: what is wrong, reading it says. */
+function sizeOf(file: string): number {
+  try {
+    return statSync(file).size;
+  } catch {
+    return 0;
   }
 }
 
