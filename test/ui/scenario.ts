@@ -156,6 +156,23 @@ export async function stateShown(panel: FrameLocator, word: string, timeout = 12
   await panel.locator('#screen-run .state', { hasText: word }).waitFor({ timeout });
 }
 
+/** Waits until the panel has turned to a run of this strategy. */
+export async function strategyShown(panel: FrameLocator, strategy: 'freeze' | 'finetune', timeout = 60_000): Promise<void> {
+  await panel.locator('#screen-run h1 .strategy', { hasText: strategy }).waitFor({ timeout });
+}
+
+/** Does a piece of a test; when it fails, what VS Code showed is kept in out/failed. */
+export async function watched(vscode: Workbench, name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const folder = path.join(REPOSITORY, 'out', 'failed');
+    mkdirSync(folder, { recursive: true });
+    await vscode.screenshot(path.join(folder, `${name}-${process.env['VSCODE_HOST'] ?? ''}.png`)).catch(() => undefined); // the page may be gone
+    throw error;
+  }
+}
+
 /** The panel of the run that is being looked at. */
 export function panelOf(vscode: Workbench): FrameLocator {
   return vscode.webview(EXTENSION_ID);
