@@ -1,5 +1,5 @@
 // The trainer process: started detached by the editor on a run folder that is ready, it trains and leaves the result there.
-//   trainer.js --run DIRECTORY --nonce NONCE     trains
+//   trainer.js --run DIRECTORY --nonce NONCE     trains; its output, trainer.log, says in plain lines what it does
 //   trainer.js --self-check                      one convolution on the engine, as this very binary would run it
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import { checkEngine } from '../engine/selfCheck.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
 import { RunWriter } from '../runs/runWriter.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
+import { ProgressLine } from './commands/progressLine.js';
 import { train } from './train.js';
 
 async function main(): Promise<number> {
@@ -22,7 +23,10 @@ async function main(): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => { stop = true; });
   const writer = await RunWriter.open(path.resolve(run), { nonce });
   try {
-    const record = await train(writer, { dataset: datasetFolder(writer.directory, writer.record), environment: process.env, stopRequested: () => stop });
+    const log = new ProgressLine({ write: (text: string) => process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}`) });
+    const record = await train(writer, {
+      dataset: datasetFolder(writer.directory, writer.record), environment: process.env, stopRequested: () => stop, onEvent: (event) => log.show(event),
+    });
     return record.state === 'stopped' ? EXIT.stopped : EXIT.done;
   } finally {
     await writer.close();
