@@ -4,9 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { assembleDataset, runData, type Dataset } from '../dataset/assemble.js';
 import { ContentCache } from '../dataset/contentCache.js';
+import { requireDiskSpace } from '../dataset/diskSpace.js';
 import { hashImages } from '../dataset/hashing.js';
 import { listDataset } from '../dataset/listing.js';
-import { PixelSource } from '../dataset/pixelSource.js';
+import { missingPixelBytes, PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { wilsonInterval } from '../metrics/intervals.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
@@ -19,7 +20,7 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import type { RunWriter } from '../runs/runWriter.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
-import { extractFeatures, type FeatureExtraction } from '../training/features.js';
+import { extractFeatures, featureKey, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
 import { evaluateHead, trainHead, type FeatureSet, type HeadResult } from '../training/freeze.js';
 import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
@@ -94,11 +95,15 @@ class TrainingJob {
       await writer.update({ state: 'running', environment });
 
       const cache = new ContentCache({ folder: path.join(cacheFolder(options.environment), 'images'), capBytes: cacheCapBytes(options.environment) });
-      const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(configuration.backbone), cache });
+      const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(configuration.backbone), cache, onCacheProblem: (text) => { this.event({ type: 'message', time: Date.now(), level: 'warning', text }); } });
       const contents = listing.images.flatMap((image) => {
         const content = hashes.get(image.path);
         return content?.sha256 === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];
       });
+      const { graph, weights } = backbone;
+      const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph));
+      await requireDiskSpace(cacheFolder(options.environment), await missingPixelBytes(contents, source.preprocessing, cache)
+        + await cache.missingBytes('features', featureKeys, graph.featureCount * 4));
       const features = await extractFeatures(contents, {
         engine, graph: backbone.graph, folded: backbone.folded, weightsSha256: backbone.weights.sha256, source, cache,
         onProgress: (done, total) => { this.phase('features', `Computing features, ${String(done)} of ${String(total)} images`, done, total); },

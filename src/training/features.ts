@@ -57,13 +57,11 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   const unusable = new Map<string, string>();
 
   const missing: number[] = [];
-  const READS = 64;
-  for (let from = 0; from < images.length; from += READS) {
-    const entries = await Promise.all(images.slice(from, from + READS).map((image) => cache?.read('features', key(image))));
-    for (const [offset, entry] of entries.entries()) {
-      if (entry !== undefined && entry.byteLength === width * 4) values.set(new Float32Array(Uint8Array.from(entry).buffer), (from + offset) * width);
-      else missing.push(from + offset);
-    }
+  const entries = await cache?.readMany('features', images.map(key)) ?? [];
+  for (const row of images.keys()) {
+    const entry = entries[row];
+    if (entry !== undefined && entry.byteLength === width * 4) values.set(new Float32Array(Uint8Array.from(entry).buffer), row * width);
+    else missing.push(row);
   }
   const cached = images.length - missing.length;
   options.onProgress?.(cached, images.length);
