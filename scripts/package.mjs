@@ -22,7 +22,7 @@ export async function pack(folder = ROOT) {
   const file = path.join(folder, `thaw-${TARGET}-${version}.vsix`);
   if (`${process.platform}-${process.arch}` !== TARGET) throw new StepError(`The package for ${TARGET} is made on ${TARGET}, this is ${process.platform}-${process.arch}`);
   const { createVSIX } = await import('@vscode/vsce');
-  await createVSIX({ cwd: ROOT, packagePath: file, target: TARGET, dependencies: false, allowMissingRepository: true });
+  await createVSIX({ cwd: ROOT, packagePath: file, target: TARGET, dependencies: false, allowMissingRepository: true, rewriteRelativeLinks: false });
   const { size } = fs.statSync(file);
   if (size > MOST_BYTES) throw new StepError(`${path.basename(file)} has ${size} bytes, more than ${MOST_BYTES}`);
   const entries = await listEntries(file);
