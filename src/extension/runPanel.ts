@@ -216,6 +216,7 @@ class RunPanel {
         return;
       case 'train':
         if (run) await this.#train(run, { strategy: message.strategy });
+        else await vscode.commands.executeCommand(message.strategy === 'freeze' ? 'thaw.trainWithFreeze' : 'thaw.trainWithFinetune');
         return;
       case 'openLog':
         if (this.#run !== undefined) await openRunFile(services, this.#run, 'trainer.log');
