@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import * as v from 'valibot';
-import { ThawError } from '../protocol/errors.js';
+import { EXIT, ThawError } from '../protocol/errors.js';
 import { childEnvironment } from '../runs/launch.js';
 import { cacheFolder } from '../storage/folders.js';
 
@@ -18,6 +18,8 @@ export interface CliInstallation {
 export interface CliOptions {
   readonly arguments: readonly string[];
   readonly signal?: AbortSignal;
+  /** Exit codes that are no failure; by default 0. The doctor ends with 3 where something is missing, which is its finding. */
+  readonly accept?: readonly number[];
   /** Each line of stdout, parsed; a line that is not JSON is left out. */
   readonly onLine?: (line: unknown) => void;
   /** What it says on stderr, for the log. */
@@ -77,9 +79,10 @@ export async function runCli(installation: CliInstallation, options: CliOptions)
     options.signal?.removeEventListener('abort', abort);
   }
   options.signal?.throwIfAborted();
-  if (failure !== undefined) throw new ThawError(code === 3 ? 'engine' : code === 2 ? 'input' : 'run', failure.code, failure.message, failure.next);
-  if (code !== 0) {
-    throw new ThawError('run', 'job-failed', `thaw ${options.arguments[0] ?? ''} ended with ${code === null ? 'a signal' : `exit code ${code}`}: ${complaints.slice(-3).join(' ')}`, 'Show the log for the rest of what it said');
+  if (failure !== undefined) throw new ThawError(code === EXIT.engineNotReady ? 'engine' : code === EXIT.badInput ? 'input' : 'run', failure.code, failure.message, failure.next);
+  if (code === null || !(options.accept ?? [EXIT.done]).includes(code)) {
+    const said = complaints.length === 0 ? '' : `: ${complaints.slice(-3).join(' ')}`;
+    throw new ThawError('run', 'job-failed', `thaw ${options.arguments[0] ?? ''} ended with ${code === null ? 'a signal' : `exit code ${code}`}${said}`, 'Show the log for the rest of what it said');
   }
   return last;
 }

@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/provide.js';
-import { ThawError } from '../protocol/errors.js';
+import { EXIT, ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
 import { runCli } from './cliProcess.js';
 import type { CommandHandlers } from './commandTable.js';
@@ -121,7 +121,9 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, async (_progress, token) => {
       const aborted = new AbortController();
       token.onCancellationRequested(() => aborted.abort(new vscode.CancellationError()));
-      const result = v.safeParse(doctorSchema, await runCli(installation, { arguments: ['doctor', '--json'], signal: aborted.signal, onDiagnostic: (line) => log.info(line) }));
+      const result = v.safeParse(doctorSchema, await runCli(installation, {
+        arguments: ['doctor', '--json'], accept: [EXIT.done, EXIT.engineNotReady], signal: aborted.signal, onDiagnostic: (line) => log.info(line),
+      }));
       if (!result.success) throw new ThawError('run', 'unreadable-report', 'thaw doctor ended without its report', 'Show the log for what it said');
       report = describeSetUp(result.output, vscode.l10n);
       reportChanged.fire(REPORT_URI);
