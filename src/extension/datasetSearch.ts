@@ -4,6 +4,7 @@ import path from 'node:path';
 import { hasDecodedExtension } from '../dataset/imageFormat.js';
 import { looksLikeDataset, type DatasetSummary } from '../dataset/listing.js';
 import { formatCount } from '../metrics/format.js';
+import type { Localiser } from './localiser.js';
 
 /** A folder that can be trained on. */
 export interface FoundDataset extends DatasetSummary {
@@ -104,4 +105,9 @@ export function isWithin(folder: string, candidate: string): boolean {
 export function classCounts({ count, train, validation, test }: DatasetSummary['classes'][number]): string {
   if (train === undefined || validation === undefined) return formatCount(count);
   return [train, validation, ...(test === undefined || test === 0 ? [] : [test])].map(formatCount).join(' / ');
+}
+
+/** `397 images`, or `over 50,000 images` where the count was ended by its bound. */
+export function imagesText({ images, complete }: Pick<DatasetSummary, 'images' | 'complete'>, l10n: Localiser): string {
+  return complete ? l10n.t('{0} images', formatCount(images)) : l10n.t('over {0} images', formatCount(images));
 }

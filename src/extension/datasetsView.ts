@@ -1,10 +1,9 @@
 // The Datasets view: the workspace's image folders with their counts, expandable to classes.
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { formatCount } from '../metrics/format.js';
 import { DatasetTarget, folderOf } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
-import { classCounts } from './datasetSearch.js';
+import { classCounts, imagesText } from './datasetSearch.js';
 import type { KnownDataset } from './datasetStore.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
@@ -43,10 +42,10 @@ class DatasetsTree implements vscode.TreeDataProvider<Node> {
       item.contextValue = 'class';
       return item;
     }
-    const { root, images, added } = node.dataset;
+    const { root, added } = node.dataset;
     const item = new vscode.TreeItem(plainName(path.basename(root)), vscode.TreeItemCollapsibleState.Collapsed);
     item.id = root;
-    item.description = vscode.l10n.t('{0} images', formatCount(images));
+    item.description = imagesText(node.dataset, vscode.l10n);
     item.iconPath = new vscode.ThemeIcon('database');
     item.tooltip = root;
     item.contextValue = added ? 'dataset added' : 'dataset';

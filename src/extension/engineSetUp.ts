@@ -16,7 +16,7 @@ import { describeSetUp, doctorSchema } from './setUpReport.js';
 const BACKBONE = 'efficientnet_lite0';
 
 const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
-const clearedLine = v.object({ bytes: v.optional(v.number()) });
+const clearedLine = v.object({ freedBytes: v.number() });
 
 export class EngineSetUp {
   #underWay: Promise<boolean> | undefined;
@@ -148,7 +148,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       const detail = vscode.l10n.t('Resized images and features are computed again at the next run. TensorFlow, the weights and all runs stay.');
       if (await vscode.window.showWarningMessage(vscode.l10n.t('Clear Thaw\'s cache of images and features?'), { modal: true, detail }, clear) !== clear) return;
       const result = v.safeParse(clearedLine, await runCli(installation, { arguments: ['clear-cache', '--json'], onDiagnostic: (line) => log.info(line) }));
-      const bytes = result.success ? result.output.bytes : undefined;
+      const bytes = result.success ? result.output.freedBytes : undefined;
       void vscode.window.showInformationMessage(bytes === undefined ? vscode.l10n.t('The cache is empty.') : vscode.l10n.t('The cache is empty; {0} freed.', formatBytes(bytes)));
     },
   };

@@ -7,6 +7,7 @@ import type { Strategy } from '../protocol/run.js';
 import { runCli } from './cliProcess.js';
 import { folderOf } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
+import { imagesText } from './datasetSearch.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
 import { launchRun, makeRun, startRun, untilInLine } from './startRun.js';
@@ -62,10 +63,10 @@ async function pickDataset(services: Services, strategy?: Strategy): Promise<str
   picker.show();
   void services.datasets.all().then((datasets) => {
     picker.items = [
-      ...datasets.map(({ root, images, classes }) => ({
+      ...datasets.map(({ root, classes, ...counted }) => ({
         label: plainName(path.basename(root)),
         description: plainName(vscode.workspace.asRelativePath(root)),
-        detail: vscode.l10n.t('{0} images, {1} classes', formatCount(images), formatCount(classes.length)),
+        detail: vscode.l10n.t('{0}, {1} classes', imagesText(counted, vscode.l10n), formatCount(classes.length)),
         root,
       })),
       browse,

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { classCounts, findDatasets, isWithin } from '../../src/extension/datasetSearch.js';
+import { classCounts, findDatasets, imagesText, isWithin } from '../../src/extension/datasetSearch.js';
 
 let root = '';
 before(() => {
@@ -36,6 +36,12 @@ test('says when a bound ended the search', async () => {
   const aborted = new AbortController();
   aborted.abort();
   await assert.rejects(findDatasets(root, { signal: aborted.signal }));
+});
+
+test('a count that its bound ended says so', () => {
+  const l10n = { t: (message: string, value: string | number) => message.replace('{0}', String(value)) };
+  assert.equal(imagesText({ images: 1397, complete: true }, l10n), '1,397 images');
+  assert.equal(imagesText({ images: 50_000, complete: false }, l10n), 'over 50,000 images');
 });
 
 test('knows what lies within a folder', () => {
