@@ -7,9 +7,10 @@ import { isMain, main, ROOT, step } from './steps.mjs';
 
 /** Kind → which emoji, by the categories and subcategories of emoji.json. */
 const KINDS = {
-  animals: ({ subcategory }) => subcategory.startsWith('animal-'),
-  clothing: ({ subcategory }) => subcategory === 'clothing',
-  faces: ({ category, subcategory }) => category === 'Smileys & Emotion' && subcategory.startsWith('face-'),
+  // Animals' faces would be both, and so would ghosts and robots.
+  animals: ({ subcategory, name }) => subcategory.startsWith('animal-') && !/\bFACE\b/.test(name),
+  faces: ({ category, subcategory }) => category === 'Smileys & Emotion' && subcategory.startsWith('face-') && subcategory !== 'face-costume',
+  flags: ({ subcategory }) => subcategory === 'country-flag',
   food: ({ subcategory }) => subcategory.startsWith('food-'),
   plants: ({ subcategory }) => subcategory.startsWith('plant-'),
   vehicles: ({ subcategory, short_name: name }) => /^transport-(ground|air|water)$/.test(subcategory) && !NO_VEHICLES.has(name),
@@ -17,11 +18,12 @@ const KINDS = {
 /** Things of the transport categories that are no vehicles. */
 const NO_VEHICLES = new Set([
   'busstop', 'motorway', 'railway_track', 'oil_drum', 'fuelpump', 'wheel', 'rotating_light', 'traffic_light', 'vertical_traffic_light',
-  'octagonal_sign', 'construction', 'anchor', 'ring_buoy', 'seat', 'airplane_departure', 'airplane_arriving',
+  'octagonal_sign', 'satellite', 'construction', 'anchor', 'ring_buoy', 'seat', 'airplane_departure', 'airplane_arriving',
 ]);
 const VENDORS = ['google', 'twitter'];
-/** Two pictures each: no kind has more than 250. */
+/** Two pictures each, so that no kind has more than 250; flags are easy, and many. */
 const MOST_EMOJI = 125;
+const MOST_FLAGS = 60;
 const VALIDATION_SHARE = 0.2;
 
 export const SAMPLE = path.join(ROOT, '.sample', 'emoji');
@@ -39,7 +41,7 @@ export function makeSample() {
   const emoji = readPackage('google', 'emoji.json').filter(drawnByAll);
   for (const [kind, belongs] of Object.entries(KINDS)) {
     // By a hash of the code points: an arbitrary order that never changes. Both drawings of an emoji go to the same side.
-    const chosen = emoji.filter(belongs).sort((a, b) => (order(a) < order(b) ? -1 : 1)).slice(0, MOST_EMOJI);
+    const chosen = emoji.filter(belongs).sort((a, b) => (order(a) < order(b) ? -1 : 1)).slice(0, kind === 'flags' ? MOST_FLAGS : MOST_EMOJI);
     const validation = Math.round(VALIDATION_SHARE * chosen.length);
     for (const [index, { image, short_name: name }] of chosen.entries()) {
       const folder = path.join(unfinished, index < validation ? 'val' : 'train', kind);

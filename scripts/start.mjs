@@ -87,7 +87,8 @@ function workspaceFor(dataset) {
 async function train({ dataset, workspace, runsFolder, strategy, more }) {
   const epochs = more[0] === '--epochs' ? Number(more[1]) : undefined;
   const earlier = readRuns(runsFolder).find((listed) => listed.state === 'finished' && listed.strategy === strategy
-    && (epochs === undefined || listed.epochs === epochs) && path.resolve(workspace, readRecord(listed.run).dataset.path) === dataset);
+    && (epochs === undefined || listed.epochs === epochs) && path.resolve(workspace, readRecord(listed.run).dataset.path) === dataset
+    && Date.parse(listed.createdAt) > fs.statSync(dataset).mtimeMs); // of the same pictures: the sample may have been made anew
   if (earlier !== undefined) {
     console.log(`▸ Train with ${strategy}\n  done by an earlier start, ${path.relative(ROOT, earlier.run)}`);
     return;
