@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { NodeJSKernelBackend } from '@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend';
 import '@tensorflow/tfjs-node-gpu/dist/register_all_kernels'; // for a backend by the name of `tensorflow`
 import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
+import { usePointwiseGradients } from './gradients.js';
 import { createKernels, type Kernels } from './kernels.js';
 
 /** Makes the addon tfjs's backend. Undefined when tfjs refuses it. */
@@ -10,5 +11,7 @@ export async function startTensorflow(binding: TFJSBinding): Promise<{ tf: typeo
   // By any other name the backend takes itself for the CPU package and puts nothing on a GPU.
   const backend = new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node-gpu');
   tf.registerBackend('tensorflow', () => backend, 3);
-  return await tf.setBackend('tensorflow') ? { tf, kernels: createKernels(tf, backend) } : undefined;
+  if (!(await tf.setBackend('tensorflow'))) return undefined;
+  usePointwiseGradients(tf);
+  return { tf, kernels: createKernels(tf, backend) };
 }

@@ -135,7 +135,7 @@ test('relu and relu6: values and gradients, at the corners too', () => {
 });
 
 for (const example of golden.convolutions) {
-  test(`${example.kind} convolution, ${example.size} px, kernel ${example.kernel}, stride ${example.stride}, padding same: tfjs's own gradients`, () => {
+  test(`${example.kind} convolution, ${example.size} px, kernel ${example.kernel}, stride ${example.stride}, padding same: values and gradients`, () => {
     const { tf } = engine;
     check(example, (x, filter) => (example.kind === 'plain'
       ? tf.conv2d(x as Tensor4D, filter as Tensor4D, example.stride, 'same')
