@@ -1,7 +1,7 @@
 // TensorFlow's fused training kernels, reached through tfjs-node's backend. What tfjs composes of many operations (batch norm over batch
 // statistics, the gradients of batch norm, relu and relu6) is one kernel here: a training step is 1.5 to 2 times as fast.
-// Convolutions stay tfjs's own operations: their gradients are TensorFlow's kernels already (1×1 ones: gradients.ts). tfjs has those for padding `same` and `valid`
-// only; explicit numbers throw in the backward pass, so torch's padding is `tf.pad` and then `valid`.
+// Convolutions stay tfjs's own operations: their gradients are TensorFlow's kernels already (1×1 ones: gradients.ts). tfjs has those for
+// padding `same` and `valid` only; explicit numbers throw in the backward pass, so torch's padding is `tf.pad` and then `valid`.
 import type { Tensor, Tensor1D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
 
 type Tensorflow = typeof import('@tensorflow/tfjs');
