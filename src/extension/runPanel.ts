@@ -31,7 +31,11 @@ const NOTE_MS = 6000;
 export class RunPanels implements vscode.Disposable {
   /** The last one used is the last. */
   readonly #open: RunPanel[] = [];
+  readonly #shown = new vscode.EventEmitter<string>();
   #services: Services | undefined;
+
+  /** The folder of the run that a panel has turned to. */
+  readonly onDidShowRun = this.#shown.event;
 
   /** The panels and what they use know each other; called once, when all is made. */
   connect(services: Services): void {
@@ -40,6 +44,7 @@ export class RunPanels implements vscode.Disposable {
 
   openRun(directory: string): void {
     this.#panel().showRun(directory);
+    this.#shown.fire(directory);
   }
 
   openComparison(directories: readonly string[]): void {
@@ -59,6 +64,7 @@ export class RunPanels implements vscode.Disposable {
 
   dispose(): void {
     for (const panel of [...this.#open]) panel.dispose();
+    this.#shown.dispose();
   }
 
   #panel(): RunPanel {
@@ -146,7 +152,7 @@ class RunPanel {
 
   showComparison(directories: readonly string[]): void {
     this.#compared = directories;
-    this.#run ??= directories[0];
+    if (this.#run === undefined || !directories.includes(this.#run)) this.#run = directories[0] ?? this.#run;
     this.#show('compare');
   }
 
@@ -174,9 +180,13 @@ class RunPanel {
     this.#tab = tab;
     this.#tabChosen = !this.#ready;
     this.#title();
-    if (!this.#ready) return;
+    if (this.#ready) this.#postAllAndTurn();
+  }
+
+  /** The tab is turned to once everything was posted: turning, the script says what it compares, and must have been told by then. */
+  #postAllAndTurn(): void {
     this.#postAll();
-    this.#post({ type: 'show', tab });
+    this.#posting = this.#posting.then(() => this.#post({ type: 'show', tab: this.#tab }));
   }
 
   /** Only runs of open folders are taken from a remembered state: anything else in it is dropped. */
@@ -195,8 +205,8 @@ class RunPanel {
         this.#ready = true;
         this.#comparison = undefined; // a new document has got nothing yet
         if (this.#run === undefined && message.state) this.#remember(message.state);
-        this.#postAll();
-        if (this.#tabChosen) this.#post({ type: 'show', tab: this.#tab });
+        if (this.#tabChosen) this.#postAllAndTurn();
+        else this.#postAll();
         this.#tabChosen = false;
         return;
       case 'state':
@@ -234,7 +244,7 @@ class RunPanel {
         this.showComparison(this.#comparedNow().filter((directory) => directory !== message.directory));
         return;
       case 'openRun':
-        if (services.runs.workspaceFolderOf(message.directory) !== undefined) this.showRun(message.directory);
+        if (services.runs.workspaceFolderOf(message.directory) !== undefined) services.panels.openRun(message.directory);
         return;
       case 'scriptError':
         services.log.error(`The panel's script: ${message.message}`);
@@ -244,7 +254,7 @@ class RunPanel {
 
   async #train(run: RunSnapshot, request: RunRequest): Promise<void> {
     if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
-    this.showRun(await startRun(this.services, datasetFolder(run.directory, run.record), request));
+    this.services.panels.openRun(await startRun(this.services, datasetFolder(run.directory, run.record), request));
   }
 
   #snapshot(): RunSnapshot | undefined {
@@ -275,7 +285,7 @@ class RunPanel {
       ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : undefined;
     const note = gone ?? this.#note;
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
-    this.#posting = this.#posting.then(() => this.#postComparison());
+    this.#posting = this.#posting.catch(() => undefined).then(() => this.#postComparison()); // a failure is reported once, below
     inBackground(this.services.log, this.#posting);
   }
 

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { RunTarget } from './commandTarget.js';
+import { inBackground } from './errorReport.js';
 import { groupRuns, runRow, runTitle, isReadable, type Run, type RunGroup } from './runLabels.js';
 import { plainText } from './plainText.js';
 import type { Services } from './services.js';
@@ -140,6 +141,11 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     void vscode.commands.executeCommand('setContext', 'thaw.training', live.length > 0);
     void vscode.commands.executeCommand('setContext', 'thaw.hasRuns', services.runs.all().length > 0);
   };
-  context.subscriptions.push(view, services.runs.onDidChange(update));
+  // The row of the run that the panel shows is the selected one, where the view is seen anyway.
+  const select = async (directory: string): Promise<void> => {
+    const node = tree.find(directory);
+    if (node && view.visible && view.selection[0] !== node) await view.reveal(node, { select: true, focus: false });
+  };
+  context.subscriptions.push(view, services.runs.onDidChange(update), services.panels.onDidShowRun((directory) => inBackground(services.log, select(directory))));
   update();
 }

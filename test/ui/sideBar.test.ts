@@ -1,0 +1,93 @@
+// The side bar and what it leads to: both strategies at once, the line for the device, stop, delete, the set-up's report, the cache.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { startServer, type Server } from '../harness/server.js';
+import { openWorkbench, type Workbench } from '../harness/workbench.js';
+import { copyDataset, endTrainers, eventually, makeRoom, newRun, panelOf, readRecord, REPOSITORY, runDirectories, runEnded, stateShown, watched } from './scenario.js';
+
+const room = makeRoom('ui-side-bar');
+const workspace = path.join(room.folder, 'pictures');
+const dataset = path.join(workspace, 'insects');
+let classes: string[];
+let server: Server;
+let vscode: Workbench;
+
+before(async () => {
+  classes = copyDataset(dataset, { train: 24, validation: 12 });
+  server = await startServer({ extension: REPOSITORY });
+  vscode = await openWorkbench(server, workspace);
+});
+
+after(async () => {
+  await vscode.close();
+  await endTrainers(workspace);
+  await server.stop();
+  room.remove();
+});
+
+test('the Datasets view shows the folder, its images and its classes, and trains on it', () => watched(vscode, 'datasets', async () => {
+  await vscode.openViewContainer('Thaw');
+  const row = vscode.treeRow('Datasets', 'insects');
+  await row.filter({ hasText: `${classes.length * 36} images` }).waitFor({ timeout: 60_000 });
+  await row.click();
+  for (const name of classes) await vscode.treeRow('Datasets', name).filter({ hasText: '24 / 12' }).waitFor();
+  await vscode.chooseContextMenu(row, 'Train with Freeze');
+  await runEnded(await newRun(workspace, 'freeze', []), 'finished');
+  await vscode.notification('freeze on insects');
+}));
+
+test('Compare Freeze and Finetune runs one after the other and compares just these two', () => watched(vscode, 'compare-both', async () => {
+  // The panel is open already, on the run before: what it showed must not stay in the comparison.
+  await stateShown(panelOf(vscode), 'Finished');
+  const known = runDirectories(workspace);
+  await vscode.openViewContainer('Explorer');
+  await vscode.chooseContextMenu(vscode.explorerRow('insects'), 'Thaw', 'Compare Freeze and Finetune');
+  const freeze = await newRun(workspace, 'freeze', known);
+  const finetune = await newRun(workspace, 'finetune', known);
+  const rows = panelOf(vscode).locator('#screen-compare tr[data-run]');
+  const expected = [freeze, finetune].map((directory) => path.basename(directory)).sort();
+  const shown = async (): Promise<string[]> => (await rows.evaluateAll((elements) => elements.map((element) => (element as HTMLElement).dataset['run'] ?? ''))).sort();
+  await eventually(async () => (JSON.stringify(await shown()) === JSON.stringify(expected) ? true : undefined), `both runs in the comparison: ${expected.join(', ')}`);
+
+  await runEnded(freeze, 'finished');
+  await eventually(() => readRecord(finetune).startedAt, 'finetune to start after freeze', 60_000);
+  await vscode.openViewContainer('Thaw');
+  await vscode.statusBarItem('Thaw: ').waitFor();
+  assert.deepEqual(await shown(), expected, 'the comparison is still of both');
+
+  // The inline button of the live row.
+  const live = vscode.treeRow('Runs', 'finetune');
+  await live.hover();
+  await live.locator('a[aria-label*="Stop Training"]').click();
+  await runEnded(finetune, 'stopped', 30_000);
+  await vscode.notification('finetune on insects stopped');
+  await vscode.statusBarItem('Thaw: ').waitFor({ state: 'hidden' });
+}));
+
+test('Delete Run asks, and deletes that run alone', () => watched(vscode, 'delete', async () => {
+  const [oldest, ...others] = runDirectories(workspace);
+  assert.ok(oldest !== undefined);
+  await vscode.openViewContainer('Thaw');
+  const row = vscode.treeRows('Runs').filter({ hasText: 'freeze' }).last();
+  await vscode.chooseContextMenu(row, 'Delete Run');
+  const question = await vscode.answerDialog('Delete freeze on insects', 'Delete');
+  assert.ok(question.includes(path.basename(oldest)), question);
+  // A VS Code server has no trash: it is asked again.
+  await vscode.answerDialog('can\'t be moved to the trash', 'Delete Permanently');
+  await eventually(() => (existsSync(oldest) ? undefined : true), 'the run to be gone');
+  assert.deepEqual(runDirectories(workspace), others);
+  await eventually(async () => (await vscode.treeRows('Runs').count() === others.length + 1 ? true : undefined), 'its row to be gone');
+}));
+
+test('Clear Cache asks, and says what it freed', () => watched(vscode, 'clear-cache', async () => {
+  await vscode.runCommand('Thaw: Clear Cache');
+  await vscode.answerDialog('Clear Thaw\'s cache', 'Clear Cache');
+  assert.match(await vscode.notification('The cache is empty'), /\d+(?:\.\d)? (?:B|KiB|MiB|GiB) freed/);
+}));
+
+test('Check Set-up opens a page that can be copied', () => watched(vscode, 'check', async () => {
+  await vscode.runCommand('Thaw: Check Set-up');
+  await vscode.page.locator('.editor-instance .view-lines', { hasText: 'Nothing is missing.' }).waitFor({ timeout: 60_000 });
+}));
