@@ -1,12 +1,12 @@
 // Real VS Code servers (web workbench and Node extension host) from npm's code-server: installed into .vscode-hosts/, started on 127.0.0.1.
 // Node built-ins only. `node scripts/vscodeServer.mjs [version…]` installs.
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { isMain, main, step, StepError } from './steps.mjs';
+import { isMain, main, run, step, StepError } from './steps.mjs';
 
 /** VS Code version → packages. 1.139 needs a newer Node than the oldest that Thaw runs on: it brings its own. */
 const HOSTS = {
@@ -57,9 +57,24 @@ export async function installHost(version) {
   const modules = path.join(host.vscode, 'node_modules');
   // The extension host does not start without native-watchdog; without spdlog there are no log files.
   const watchdog = ['native-watchdog', '@vscode/native-watchdog'].find((name) => fs.existsSync(path.join(modules, name)));
-  await npm(host, host.vscode, 'rebuild', '--ignore-scripts=false', watchdog, '@vscode/spdlog');
+  if (await provideMake()) await npm(host, host.vscode, 'rebuild', '--ignore-scripts=false', watchdog, '@vscode/spdlog');
+  else fs.writeFileSync(path.join(modules, watchdog, 'index.js'), 'exports.start = () => {};\nexports.exit = (code) => process.exit(code);\n');
   fs.writeFileSync(path.join(host.folder, 'installed.json'), JSON.stringify(host.dependencies));
   linkRipgrep();
+}
+
+/**
+ * node-gyp needs make, which Debian's g++ doesn't bring. Without it the watchdog, which ends an extension host whose server is gone, watches
+ * nothing, and there are no log files: the process group ends the host all the same.
+ */
+async function provideMake() {
+  const isThere = () => spawnSync('make', ['--version'], { stdio: 'ignore' }).status === 0;
+  if (isThere()) return true;
+  if (process.getuid?.() !== 0 || !fs.existsSync('/usr/bin/apt-get')) return false;
+  const quiet = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, stdio: ['ignore', 'ignore', 'inherit'] };
+  await run('apt-get', ['update', '-qq'], quiet).catch(() => undefined); // an old list may do
+  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'make'], quiet).catch(() => undefined);
+  return isThere();
 }
 
 /** The 1.100 host expects a downloaded rg for its search; the 1.139 host brings one, which serves both. */
@@ -75,10 +90,10 @@ function linkRipgrep() {
 
 async function npm(host, cwd, ...args) {
   const env = { ...process.env, npm_config_jobs: 'max' };
-  if (host.nodeHome !== undefined) {
-    env.PATH = `${path.join(host.nodeHome, 'bin')}${path.delimiter}${env.PATH}`;
-    env.npm_config_nodedir = host.nodeHome; // headers for native builds
-  }
+  if (host.nodeHome !== undefined) env.PATH = `${path.join(host.nodeHome, 'bin')}${path.delimiter}${env.PATH}`;
+  // Headers for native builds lie beside most Nodes; node-gyp downloads them for the others.
+  const home = host.nodeHome ?? path.resolve(fs.realpathSync(process.execPath), '..', '..');
+  if (fs.existsSync(path.join(home, 'include', 'node', 'node_api.h'))) env.npm_config_nodedir = home;
   const child = spawn('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], { cwd, env, stdio: ['ignore', 'ignore', 'inherit'] });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new StepError(`npm ${args.join(' ')} for VS Code ${host.version} ended with ${code}`);
