@@ -212,6 +212,12 @@ export class Workbench {
     return message;
   }
 
+  /** Dismisses whatever notifications show. */
+  async dismissNotifications(): Promise<void> {
+    await this.runCommand('Notifications: Clear All Notifications');
+    await this.page.locator('.notifications-toasts .notification-toast').first().waitFor({ state: 'hidden', timeout: 10_000 });
+  }
+
   /** Presses a button of a notification. */
   async answerNotification(text: string | RegExp, button: string, { timeout = 20_000 } = {}): Promise<string> {
     const toast = this.toast(text);

@@ -59,11 +59,11 @@ test('right-click on a folder trains with freeze, and the result is one number e
   assert.equal(await assertTableEqualsEvents(panel, directory, 1), record.configuration.recipe.epochs);
   const pixels = await vscode.canvasPixels(panel.locator(ACCURACY_CHART).first(), FREEZE);
   assert.ok(pixels.matching > 100, `${pixels.matching} pixels in freeze's colour`);
-  await shoot(vscode, 'run');
 
   // the one notification
   const said = await vscode.notification('freeze on insects');
   assert.ok(said.includes(number), said);
+  await shoot(vscode, 'run');
 
   // the tree
   await vscode.openViewContainer('Thaw');
@@ -159,6 +159,7 @@ test('two runs are compared image by image', () => watched(vscode, 'compare', as
     const accuracy = accuracyText(readRecord(directory).result?.accuracy ?? Number.NaN);
     await panel.locator(`#screen-compare tr[data-run="${path.basename(directory)}"]`, { hasText: accuracy }).waitFor();
   }
+  await vscode.dismissNotifications();
   await shoot(vscode, 'compare');
   assert.deepEqual(vscode.cspViolations(), []);
 }));
