@@ -14,11 +14,11 @@ import { installHost, VERSIONS } from './vscodeServer.mjs';
 
 /** In this order. `parallel`: files beside each other; the others use the engine, which takes every core. `vscode`: once for each version. */
 const SUITES = {
-  unit: { parallel: true, timeout: 60_000 },
+  unit: { parallel: true, timeout: 120_000 },
   numeric: { timeout: 300_000 },
-  trainer: { timeout: 600_000 },
+  trainer: { timeout: 1_800_000 },
   host: { vscode: true, timeout: 400_000 },
-  ui: { vscode: true, timeout: 900_000 },
+  ui: { vscode: true, timeout: 1_200_000 },
 };
 /** In the newest VS Code that is tested, and not again in the others: it sets TensorFlow up; it needs no VS Code at all. */
 const ONCE = new Set(['package.test.cjs', 'webview.test.cjs']);
