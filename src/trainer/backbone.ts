@@ -21,11 +21,11 @@ export interface Backbone {
   dispose(): void;
 }
 
+const GRAPHS: Readonly<Record<BackboneName, (classes: number) => Graph>> = { efficientnet_lite0: efficientNetLite0 };
+
 /** The graph of a backbone with a last layer of `classes` outputs. */
 export function graphFor(backbone: BackboneName, classes: number): Graph {
-  switch (backbone) {
-    case 'efficientnet_lite0': return efficientNetLite0(classes);
-  }
+  return GRAPHS[backbone](classes);
 }
 
 /**

@@ -30,7 +30,7 @@ export function deviceQueueName(environment: NodeJS.ProcessEnv): string {
 export function describeEnvironment(engine: Engine, weights: WeightsFile): NonNullable<RunRecord['environment']> {
   return {
     thaw: THAW_VERSION, node: process.versions.node, platform: `${process.platform}-${process.arch}`, tensorflow: engine.tensorflowVersion,
-    sharp: sharp.versions.sharp ?? 'unknown', threads: engine.threads, device: engine.device,
+    sharp: sharp.versions.sharp, threads: engine.threads, device: engine.device,
     weights: { name: weights.name, sha256: weights.sha256, source: weights.source },
   };
 }

@@ -7,7 +7,7 @@ import { provideWeights, type WeightsFile } from '../network/weights/provide.js'
 export interface SetUpOptions {
   readonly environment: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal;
-  onProgress?(report: SetUpProgress): void;
+  readonly onProgress?: (report: SetUpProgress) => void;
 }
 
 /** Fetches what is missing of TensorFlow and the weights; seconds when nothing is. Throws ThawError of kind `engine`. */

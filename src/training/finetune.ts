@@ -324,7 +324,7 @@ class TrainableNetwork {
         for (const [name, value] of [[names.mean, mean], [names.variance, variance]] as const) {
           const before = this.statistics.get(name);
           if (before === undefined) throw new Error(`running statistics ${name} are missing`);
-          this.statistics.set(name, tf.tidy(() => tf.keep(tf.add(tf.mul(before, 1 - momentum), tf.mul(value, momentum)) as Tensor1D)));
+          this.statistics.set(name, tf.tidy(() => tf.keep(tf.add<Tensor1D>(tf.mul(before, 1 - momentum), tf.mul(value, momentum)))));
           before.dispose();
           value.dispose();
         }

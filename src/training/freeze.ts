@@ -49,7 +49,7 @@ export async function trainHead(
   const optimizer: Optimizer = recipe.optimizer === 'adam'
     ? new AdamW(tf, { weightDecay: recipe.weightDecay })
     : new SgdMomentum(tf, { momentum: 0.9, weightDecay: recipe.weightDecay });
-  const logitsOf = (x: Tensor2D): Tensor2D => tf.add(tf.matMul(x, weight), bias) as Tensor2D;
+  const logitsOf = (x: Tensor2D): Tensor2D => tf.add<Tensor2D>(tf.matMul(x, weight), bias);
   const evaluate = (x: Tensor2D, labels: Int32Array): Evaluation => {
     const logits = tf.tidy(() => logitsOf(x));
     const values = logits.dataSync<'float32'>();
@@ -74,8 +74,8 @@ export async function trainHead(
           const x = tf.gather(features, tf.tensor1d(Int32Array.from(picked), 'int32'));
           const y = tf.oneHot(tf.tensor1d(Int32Array.from(picked, (index) => train.labels[index] ?? 0), 'int32'), classes);
           // The gradient of the mean cross-entropy with respect to the logits is (softmax − truth) / batch.
-          const error = tf.div(tf.sub(tf.softmax(logitsOf(x as Tensor2D)), y), picked.length) as Tensor2D;
-          return { weight: tf.matMul(x as Tensor2D, error, true, false), bias: tf.sum(error, 0) as Tensor1D };
+          const error = tf.div<Tensor2D>(tf.sub(tf.softmax(logitsOf(x)), y), picked.length);
+          return { weight: tf.matMul(x, error, true, false), bias: tf.sum<Tensor1D>(error, 0) };
         });
         optimizer.step(variables, new Map(Object.entries(gradients)), () => rate);
         gradients.weight.dispose();

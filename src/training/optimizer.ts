@@ -31,10 +31,10 @@ export class SgdMomentum implements Optimizer {
       const variable = required(variables, name);
       const decay = typeof weightDecay === 'number' ? weightDecay : weightDecay(name);
       const before = this.velocities.get(name);
-      const [velocity, value] = tf.tidy(() => {
-        const full = decay === 0 ? gradient : tf.add(gradient, tf.mul(variable, decay));
-        const velocity = before === undefined ? full.clone() : tf.add(tf.mul(before, momentum), full);
-        return [velocity, tf.sub(variable, tf.mul(velocity, learningRate(name)))];
+      const { velocity, value } = tf.tidy((): { velocity: Tensor; value: Tensor } => {
+        const full: Tensor = decay === 0 ? gradient : tf.add(gradient, tf.mul(variable, decay));
+        const velocity: Tensor = before === undefined ? full.clone() : tf.add(tf.mul(before, momentum), full);
+        return { velocity, value: tf.sub(variable, tf.mul(velocity, learningRate(name))) };
       });
       this.velocities.set(name, tf.keep(velocity));
       before?.dispose();
@@ -65,15 +65,15 @@ export class AdamW implements Optimizer {
       const rate = learningRate(name);
       const before = this.moments.get(name);
       const steps = (before?.steps ?? 0) + 1;
-      const [first, second, value] = tf.tidy(() => {
+      const { first, second, value } = tf.tidy((): { first: Tensor; second: Tensor; value: Tensor } => {
         const drift = tf.mul(gradient, 1 - AdamW.beta1);
         const spread = tf.mul(tf.square(gradient), 1 - AdamW.beta2);
-        const first = before === undefined ? drift : tf.add(tf.mul(before.first, AdamW.beta1), drift);
-        const second = before === undefined ? spread : tf.add(tf.mul(before.second, AdamW.beta2), spread);
+        const first: Tensor = before === undefined ? drift : tf.add(tf.mul(before.first, AdamW.beta1), drift);
+        const second: Tensor = before === undefined ? spread : tf.add(tf.mul(before.second, AdamW.beta2), spread);
         const denominator = tf.add(tf.mul(tf.sqrt(second), 1 / Math.sqrt(1 - AdamW.beta2 ** steps)), AdamW.epsilon);
         const move = tf.mul(tf.div(first, denominator), rate / (1 - AdamW.beta1 ** steps));
         const decayed = this.options.weightDecay === 0 ? variable : tf.mul(variable, 1 - rate * this.options.weightDecay);
-        return [first, second, tf.sub(decayed, move)];
+        return { first, second, value: tf.sub(decayed, move) };
       });
       this.moments.set(name, { first: tf.keep(first), second: tf.keep(second), steps });
       before?.first.dispose();

@@ -20,11 +20,11 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
   }
   return {
     name: 'default',
-    epochs: options.epochs ?? 8,
+    epochs: options.epochs ?? 5,
     batch: options.batch ?? 16,
     head,
     body: {
-      learningRate: 1e-3,
+      learningRate: 3e-4,
       headLearningRateFactor: 1,
       momentum: 0.9,
       weightDecay: 1e-4,

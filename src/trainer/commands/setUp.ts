@@ -16,7 +16,7 @@ export const setUpCommand: Command = async (args) => {
       onProgress: (report) => {
         if (values.json) printJson({ type: 'progress', ...report });
         else if (report.doneBytes !== undefined && report.totalBytes !== undefined) {
-          if (said !== report.message && process.stdout.isTTY !== true) progress.line(report.message);
+          if (said !== report.message && !process.stdout.isTTY) progress.line(report.message);
           said = report.message;
           progress.bytes(report.message, report.doneBytes, report.totalBytes);
         } else if (said !== report.message) {
