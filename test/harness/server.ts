@@ -76,6 +76,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     const environment = {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !DROPPED.test(name))),
       EXTENSIONS_GALLERY: '{}',
+      XDG_RUNTIME_DIR: temporary, // for its sockets
       ...(options.testDriver === true && { TEST_RESULTS: testResults }),
       ...options.environment,
     };

@@ -188,5 +188,6 @@ export async function shoot(vscode: Workbench, name: string): Promise<void> {
   if (process.env['THAW_SHOTS'] !== '1') return;
   const folder = path.join(REPOSITORY, 'media', 'screenshots');
   mkdirSync(folder, { recursive: true });
+  await delay(1000); // what fades is gone
   await vscode.screenshot(path.join(folder, `${name}.png`));
 }
