@@ -19,7 +19,7 @@ function record(change: Partial<RunRecord> = {}): RunRecord {
   return {
     schemaVersion: 1, id: '20260101-000000-finetune-abcdef', createdAt: '2026-01-01T00:00:00.000Z', state: 'running',
     dataset: { name: 'hymenoptera', path: 'data/hymenoptera' },
-    configuration: { strategy: 'finetune', backbone: 'efficientnet_lite0', colour: 'rgb', seed: 0, splitSeed: 0, recipe: defaultRecipe('finetune', 'efficientnet_lite0') },
+    configuration: { strategy: 'finetune', backbone: 'efficientnet_lite0', colour: 'rgb', seed: 0, splitSeed: 0, recipe: defaultRecipe('finetune', 'efficientnet_lite0', { epochs: 8 }) },
     ...change,
   };
 }
