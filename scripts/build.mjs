@@ -56,10 +56,10 @@ export async function build() {
   });
 }
 
-/** Builds everything and then again what changes, until `stop()`. */
-export async function watch() {
+/** Builds everything and then again what changes, until `stop()`. `quiet`: says only what is wrong. */
+export async function watch({ quiet = false } = {}) {
   await build();
-  const contexts = await Promise.all(Object.values(BUNDLES).map((options) => esbuild.context({ ...options, logLevel: 'info' })));
+  const contexts = await Promise.all(Object.values(BUNDLES).map((options) => esbuild.context({ ...options, logLevel: quiet ? 'warning' : 'info' })));
   await Promise.all(contexts.map((context) => context.watch()));
   return { stop: () => Promise.all(contexts.map((context) => context.dispose())) };
 }

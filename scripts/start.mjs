@@ -46,7 +46,7 @@ async function start() {
   printTable(readRuns(runsFolder));
 
   const { watch } = await import('./build.mjs');
-  const watching = await watch();
+  const watching = await watch({ quiet: true });
   try {
     await openVscode(workspace, interrupt);
   } finally {
@@ -122,7 +122,7 @@ function printTable(runs) {
 
 function printLiveRuns(runsFolder) {
   for (const { run: directory } of readRuns(runsFolder).filter(({ state }) => LIVE.includes(state))) {
-    console.log(`Still training: ${directory}\n  thaw stop ends it: node ${path.relative(calledFrom, CLI)} stop ${directory}`);
+    console.log(`Still training: ${directory}\n  To stop it: thaw stop ${directory}\n  (thaw is node ${path.relative(calledFrom, CLI)})`);
   }
 }
 
