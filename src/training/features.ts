@@ -45,9 +45,6 @@ export interface FeatureOptions {
   stopRequested?(): boolean;
 }
 
-/** Below five images a batch takes another code path in TensorFlow, whose sums differ in the last bit; a short batch is filled up to this. */
-const SMALLEST_BATCH = 5;
-
 /** The features of images: from the cache where they are, else through the backbone, decoding overlapped with the network. */
 export async function extractFeatures(images: readonly ContentImage[], options: FeatureOptions): Promise<FeatureExtraction> {
   const { engine, graph, folded, cache, source } = options;
@@ -80,10 +77,10 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
 
   const flush = (): void => {
     if (rows.length === 0) return;
-    const filled = Math.max(rows.length, Math.min(batch, SMALLEST_BATCH));
-    for (let slot = rows.length; slot < filled; slot++) pixels.copyWithin(slot * bytes, 0, bytes);
+    // Always a whole batch: TensorFlow chooses its way to sum by the shape, and an image's features must not depend on how many came with it.
+    for (let slot = rows.length; slot < batch; slot++) pixels.copyWithin(slot * bytes, 0, bytes);
     const features = engine.tf.tidy(() => {
-      const x = normalise(engine, graph, pixels.subarray(0, filled * bytes), filled);
+      const x = normalise(engine, graph, pixels, batch);
       return inferenceForward(engine, graph, folded, x, { until: graph.features }) as Tensor2D;
     });
     const data = features.dataSync<'float32'>();
