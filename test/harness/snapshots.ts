@@ -89,7 +89,7 @@ export function snapshot({ strategy = 'finetune', state = 'running', epochs: cou
   const trained = strategy === 'freeze' ? 2562 : 3_373_538;
   const begun = state !== 'waiting';
   return {
-    directory: `/work/.thaw/runs/${runId}`,
+    directory: `/pictures/.thaw/runs/${runId}`,
     state,
     epochs,
     ...(best !== undefined && { best }),

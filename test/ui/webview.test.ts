@@ -183,7 +183,7 @@ const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undef
   failed: { run: snapshot({ state: 'failed', epochs: 6, record: { failure: FAILURE } }), word: 'Failed', message: `${FAILURE.message} Batch 8 would fit`, action: 'Train again', primary: 'Train again' },
   stopped: { run: snapshot({ state: 'stopped', epochs: 6 }), word: 'Stopped', message: 'Stopped after epoch 6. The weights of epoch 5 were kept', action: 'Train again' },
   finished: { run: FINETUNE, word: 'Finished', message: 'Finished. The weights of epoch 10 were kept', action: 'Compare' },
-  unreadable: { run: { directory: '/work/.thaw/runs/broken', id: 'broken', reason: 'run.json is not valid JSON' } },
+  unreadable: { run: { directory: '/pictures/.thaw/runs/broken', id: 'broken', reason: 'run.json is not valid JSON' } },
 };
 
 before(async () => { browser = await launchBrowser(); });
