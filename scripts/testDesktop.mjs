@@ -6,8 +6,8 @@ import path from 'node:path';
 import { build } from './build.mjs';
 import { installPackages, provideEngine } from './setup.mjs';
 import { isMain, main, ROOT, step, StepError } from './steps.mjs';
-import { bundle, makeWorkspace, readLines, testEnvironment } from './test.mjs';
 import { trainersUnder } from './testHome.mjs';
+import { bundle, makeWorkspace, readLines, testEnvironment } from './test.mjs';
 
 async function testDesktop() {
   await installPackages();
@@ -17,11 +17,17 @@ async function testDesktop() {
   const version = process.argv[2] ?? 'stable';
   const base = fs.mkdtempSync(path.join(os.tmpdir(), 'thaw-test-'));
   const results = path.join(base, 'results.jsonl');
-  const { runTests } = await import('@vscode/test-electron');
+  const { downloadAndUnzipVSCode, runTests } = await import('@vscode/test-electron');
   try {
+    let executable;
+    await step(`VS Code ${version} for the desktop`, async () => {
+      executable = await downloadAndUnzipVSCode({ version, cachePath: path.join(ROOT, '.vscode-test') }).catch((error) => {
+        throw new StepError(`VS Code could not be downloaded: ${error.message}`);
+      });
+    });
     await step(`Host suite in VS Code ${version} for the desktop`, async () => {
       await runTests({
-        version,
+        vscodeExecutablePath: executable,
         extensionDevelopmentPath: ROOT,
         extensionTestsPath: path.join(ROOT, 'out', 'host', 'hostSuite.cjs'),
         extensionTestsEnv: { ...testEnvironment(base), TEST_RESULTS: results },
