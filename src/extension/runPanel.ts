@@ -210,8 +210,8 @@ class RunPanel {
         this.#tabChosen = false;
         return;
       case 'state':
-        // Only runs that it was not given were chosen there; the rest it says back, perhaps late.
-        if (message.state.compared.some((directory) => this.#comparison?.directories.includes(directory) !== true)) {
+        // There a run can only be added to what is compared; a list that lacks something is what it had before, said late.
+        if (this.#comparedNow().every((directory) => message.state.compared.includes(directory))) {
           this.#compared = message.state.compared.filter((directory) => services.runs.workspaceFolderOf(directory) !== undefined);
         }
         this.#tab = message.state.tab;

@@ -9,25 +9,18 @@ import { launchTrainer } from '../runs/launch.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../runs/runFolder.js';
 import { defaultRecipe } from '../training/recipes.js';
 import { plainName } from './plainText.js';
-import { isLive } from './runLabels.js';
+import { isLive, isReadable } from './runLabels.js';
 import { workspaceFolderHolding } from './runStore.js';
 import type { Services } from './services.js';
 
 /** What to train: a strategy with its best known recipe, or exactly what an earlier run did. */
 export type RunRequest = { readonly strategy: Strategy } | { readonly configuration: RunRecord['configuration'] };
 
-/** Makes a run on a dataset folder and launches its trainer; returns the run's folder. Trust and engine have been seen to. */
-export async function startRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
-  const directory = await makeRun(services, dataset, request);
-  await launchRun(services, directory);
-  return directory;
-}
-
 /**
- * Makes the folder of a run, in state `waiting`, and returns it.
+ * Makes a run on a dataset folder and launches its trainer; returns the run's folder. Trust and engine have been seen to.
  * @throws ThawError `outside-workspace` when no open folder holds the dataset: runs live in the workspace
  */
-export async function makeRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
+export async function startRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
   const workspace = workspaceFolderHolding(dataset);
   if (workspace === undefined) {
     throw new ThawError('input', 'outside-workspace', vscode.l10n.t('{0} lies outside the open folders', plainName(path.basename(dataset))), vscode.l10n.t('Open it, or the folder that holds it, as a workspace folder first'));
@@ -46,32 +39,38 @@ export async function makeRun(services: Services, dataset: string, request: RunR
   const directory = await createRunFolder(runsFolder, record);
   services.endings.expect(directory);
   await services.runs.include(directory);
-  services.log.info(`Made ${record.id} for ${dataset}`);
-  return directory;
-}
-
-/** Launches the detached trainer of a run that was just made. */
-export async function launchRun(services: Services, directory: string): Promise<void> {
   const { installation } = services;
-  await launchTrainer({
-    within: services.runs.workspaceFolderOf(directory),
+  const { pid } = await launchTrainer({
+    within: workspace,
     execPath: installation.execPath,
     trainerScript: installation.trainerScript,
     runDirectory: directory,
     environment: installation.environment(),
     electron: installation.electron,
   });
+  services.log.info(`Started ${record.id} on ${dataset}, process ${pid}`);
+  return directory;
 }
 
-/** How long a trainer may take to get into line before the next is launched all the same, milliseconds: a run without a trainer reads as interrupted after 15 s. */
-const IN_LINE_WITHIN_MS = 10_000;
+/** How long a trainer may take to get into line before the next is launched all the same, milliseconds. */
+const IN_LINE_WITHIN_MS = 60_000;
 
-/** Resolves when the run's trainer has the device, or its place in the line for it; trainers launched at once would race for both. */
-export async function untilInLine(services: Services, directory: string): Promise<void> {
+/**
+ * Resolves when the run's trainer has the device, or its place in the line for it; trainers launched at once would race for both. False when
+ * the run is over without a result by then: what comes after it would fail as it did.
+ */
+export async function untilInLine(services: Services, directory: string): Promise<boolean> {
   const deadline = Date.now() + IN_LINE_WITHIN_MS;
   for (;;) {
     const run = services.runs.get(directory);
-    if (run === undefined || !isLive(run) || run.state !== 'waiting' || run.phase?.total !== undefined || Date.now() > deadline) return;
+    if (run !== undefined && isReadable(run)) { // else it is being written, and readable at the next look
+      if (!isLive(run)) return run.state === 'finished';
+      if (run.state !== 'waiting' || run.phase?.total !== undefined) return true;
+    }
+    if (Date.now() > deadline) {
+      services.log.warn(`${path.basename(directory)} is not in line yet`);
+      return true;
+    }
     await delay(50);
   }
 }

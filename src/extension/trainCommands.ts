@@ -10,7 +10,7 @@ import type { CommandHandlers } from './commandTable.js';
 import { imagesText } from './datasetSearch.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
-import { launchRun, makeRun, startRun, untilInLine } from './startRun.js';
+import { startRun, untilInLine } from './startRun.js';
 import { estimateSchema, questionBefore, strategyChoices, type EstimateState, type StrategyChoice } from './trainingPlan.js';
 import { requireTrust } from './trust.js';
 
@@ -40,12 +40,11 @@ export function register(_context: vscode.ExtensionContext, services: Services):
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services);
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const freeze = await makeRun(services, folder, { strategy: 'freeze' });
-      const finetune = await makeRun(services, folder, { strategy: 'finetune' });
+      const freeze = await startRun(services, folder, { strategy: 'freeze' });
+      services.panels.openComparison([freeze]);
+      if (!await untilInLine(services, freeze)) return [freeze];
+      const finetune = await startRun(services, folder, { strategy: 'finetune' }); // it waits in line for the device, and starts by itself
       services.panels.openComparison([freeze, finetune]);
-      await launchRun(services, freeze);
-      await untilInLine(services, freeze);
-      await launchRun(services, finetune); // it waits in line for the device, and starts by itself
       return [freeze, finetune];
     },
   };
