@@ -5,7 +5,7 @@ import { followRuns } from '../runs/followRun.js';
 import { readRun } from '../runs/readRun.js';
 import { runsFolderFor } from '../runs/runFolder.js';
 import { isWithin } from './datasetSearch.js';
-import { isLive, type LiveRun, type Run } from './runLabels.js';
+import { isLive, isReadable, type LiveRun, type Run } from './runLabels.js';
 
 /** How long a run that was just made is shown before the following finds it, milliseconds. */
 const FOUND_WITHIN_MS = 5000;
@@ -32,13 +32,15 @@ export class RunStore implements vscode.Disposable {
 
   /** Every run, in no particular order. */
   all(): readonly Run[] {
-    return [...[...this.#followers.values()].flatMap(({ runs }) => runs ?? []), ...this.#made.values()];
+    const followed = [...this.#followers.values()].flatMap(({ runs }) => runs ?? []).filter(({ directory }) => !this.#made.has(directory));
+    return [...followed, ...this.#made.values()];
   }
 
   /** Takes in a run that was just made, so that it is there before the next look at the disk. */
   async include(directory: string): Promise<void> {
     const run = await readRun(directory, { within: this.workspaceFolderOf(directory) });
-    if (this.get(directory) !== undefined) return;
+    const followed = this.get(directory);
+    if (followed !== undefined && isReadable(followed)) return; // a folder seen before its record was written is not
     this.#made.set(directory, run);
     setTimeout(() => {
       if (this.#made.delete(directory)) this.#changed.fire();
@@ -79,7 +81,7 @@ export class RunStore implements vscode.Disposable {
         const follower = this.#followers.get(folder);
         if (follower === undefined) return;
         follower.runs = runs;
-        for (const run of runs) this.#made.delete(run.directory);
+        for (const run of runs) if (isReadable(run)) this.#made.delete(run.directory);
         this.#changed.fire();
       }, { within: folder, onError: (error) => this.log.warn(`${folder}: ${error instanceof Error ? error.message : String(error)}`) });
       this.#followers.set(folder, { runs: undefined, dispose: () => following.dispose() });
