@@ -1,6 +1,7 @@
 """PyTorch's side of the benchmark, the same work as Thaw's. Prints one JSON line.
 
-    pytorch.py forward|step WEIGHTS PIXELS.bin      pixels in memory, batch 16, median of 12 after 3
+    pytorch.py forward|step|step-batch WEIGHTS PIXELS.bin      pixels in memory, batch 16, median of 12 after 3
+    step: batch norm by its running statistics, as Thaw's finetune recipe has it; step-batch: by those of the batch
     pytorch.py freeze WEIGHTS FOLDER EPOCHS         train/ and val/ from files: frozen backbone every epoch, two loader workers
 """
 import json
@@ -39,8 +40,12 @@ def forward(weights, file):
     report("forward", seconds)
 
 
-def step(weights, file):
+def step(weights, file, statistics="frozen"):
     model, seconds = pretrained(weights, classes=2).train(), []
+    if statistics == "frozen":
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
     inputs, labels = batches(file), torch.arange(BATCH) % 2
     for run in range(WARM_UP + MEASURED):
@@ -53,7 +58,7 @@ def step(weights, file):
         loss.item()
         if run >= WARM_UP:
             seconds.append(time.perf_counter() - began)
-    report("step", seconds)
+    report("step" if statistics == "frozen" else "step-batch", seconds)
 
 
 class Folder(torch.utils.data.Dataset):
@@ -103,4 +108,4 @@ def freeze(weights, root, epochs):
     print(json.dumps({"mode": "freeze", "seconds": time.perf_counter() - began, "accuracy": best, "torch": torch.__version__}))
 
 
-{"forward": forward, "step": step, "freeze": freeze}[sys.argv[1]](*sys.argv[2:])
+{"forward": forward, "step": step, "step-batch": lambda *of: step(*of, statistics="batch"), "freeze": freeze}[sys.argv[1]](*sys.argv[2:])

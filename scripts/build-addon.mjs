@@ -42,6 +42,55 @@ struct KeepMemory {
 `;
 
 /**
+ * tfjs-node sets no list of strings or types as an attribute, and TensorFlow's fused convolutions name what they fuse by such lists. With these
+ * its addon does. Each goes in at the head of the case for a single value.
+ */
+const LIST_ATTRIBUTES = [
+  {
+    at: '    case TF_ATTR_STRING: {\n',
+    code: `      if (IsArray(env, nstatus, &js_value)) {
+        uint32_t count;
+        nstatus = napi_get_array_length(env, js_value, &count);
+        ENSURE_NAPI_OK(env, nstatus);
+        std::vector<std::string> strings(count);
+        std::vector<const void *> starts(count);
+        std::vector<size_t> lengths(count);
+        for (uint32_t i = 0; i < count; ++i) {
+          napi_value element;
+          nstatus = napi_get_element(env, js_value, i, &element);
+          ENSURE_NAPI_OK(env, nstatus);
+          nstatus = GetStringParam(env, element, strings[i]);
+          ENSURE_NAPI_OK(env, nstatus);
+          starts[i] = strings[i].data();
+          lengths[i] = strings[i].size();
+        }
+        TFE_OpSetAttrStringList(tfe_op, attr_name, starts.data(), lengths.data(), static_cast<int>(count));
+        break;
+      }
+`,
+  },
+  {
+    at: '    case TF_ATTR_TYPE: {\n',
+    code: `      if (IsArray(env, nstatus, &js_value)) {
+        uint32_t count;
+        nstatus = napi_get_array_length(env, js_value, &count);
+        ENSURE_NAPI_OK(env, nstatus);
+        std::vector<TF_DataType> types(count);
+        for (uint32_t i = 0; i < count; ++i) {
+          napi_value element;
+          nstatus = napi_get_element(env, js_value, i, &element);
+          ENSURE_NAPI_OK(env, nstatus);
+          nstatus = napi_get_value_int32(env, element, reinterpret_cast<int32_t *>(&types[i]));
+          ENSURE_NAPI_OK(env, nstatus);
+        }
+        TFE_OpSetAttrTypeList(tfe_op, attr_name, types.data(), static_cast<int>(count));
+        break;
+      }
+`,
+  },
+];
+
+/**
  * Builds the addon unless dist/ holds the one of the same sources, headers and flags: its build id is the hash of all that goes in.
  * Needs a C++ compiler, and TensorFlow's wheel once: a fetched wheel stays in the cache for the set-up that follows.
  */
@@ -69,15 +118,28 @@ export async function buildAddon() {
     fs.writeFileSync(compatibility, COMPATIBILITY);
     const allocator = path.join(work, 'allocator.cc');
     fs.writeFileSync(allocator, ALLOCATOR);
+    const sources = SOURCES.map((file) => path.join(BINDING, file));
+    const extended = path.join(work, SOURCES[0]);
+    fs.writeFileSync(extended, withListAttributes(sources[0]));
+    sources[0] = extended;
     const built = path.join(work, path.basename(OUTPUT));
     await compile([
-      ...FLAGS, `-Wl,--build-id=0x${hash}`, `-I${path.join(BINDING, '..')}`, `-I${include}`, `-I${NODE_API}`,
-      ...SOURCES.map((file) => path.join(BINDING, file)), compatibility, allocator, ...libraries, '-o', built,
+      ...FLAGS, `-Wl,--build-id=0x${hash}`, `-I${BINDING}`, `-I${path.join(BINDING, '..')}`, `-I${include}`, `-I${NODE_API}`,
+      ...sources, compatibility, allocator, ...libraries, '-o', built,
     ]);
     fs.renameSync(built, OUTPUT);
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }
+}
+
+function withListAttributes(file) {
+  let text = fs.readFileSync(file, 'utf8');
+  for (const { at, code } of LIST_ATTRIBUTES) {
+    if (text.split(at).length !== 2) throw new StepError(`${file} is not the one of tfjs-node-gpu 4.22.0, which this build extends. Run npm ci.`);
+    text = text.replace(at, () => at + code);
+  }
+  return text;
 }
 
 /** The product's own engine modules, which are TypeScript. */
@@ -97,7 +159,7 @@ async function loadEngineModules() {
 
 function inputsHash(tensorflowVersion) {
   const hash = createHash('sha1'); // as long as a build id is
-  hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, ALLOCATOR, process.platform, process.arch]));
+  hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, ALLOCATOR, LIST_ATTRIBUTES, process.platform, process.arch]));
   for (const folder of [BINDING, NODE_API]) {
     for (const file of fs.readdirSync(folder).sort()) hash.update(file).update(fs.readFileSync(path.join(folder, file)));
   }

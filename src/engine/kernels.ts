@@ -1,21 +1,23 @@
 // TensorFlow's fused training kernels, reached through tfjs-node's backend. What tfjs composes of many operations (batch norm over batch
 // statistics, the gradients of batch norm, relu and relu6) is one kernel here: a training step is 1.5 to 2 times as fast.
-// Convolutions stay tfjs's own operations: their gradients are TensorFlow's kernels already (1×1 ones: gradients.ts). tfjs has those for
-// padding `same` and `valid` only; explicit numbers throw in the backward pass, so torch's padding is `tf.pad` and then `valid`.
+// A convolution with bias and activation: fusedConvolution.ts. One alone is tfjs's own, whose gradients are TensorFlow's kernels already (1×1
+// ones: gradients.ts). tfjs has those for padding `same` and `valid` only; explicit numbers throw in the backward pass, so torch's padding is
+// `tf.pad` and then `valid`.
 import type { Tensor, Tensor1D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
+import type { FusedConvolution } from './fusedConvolution.js';
 
 type Tensorflow = typeof import('@tensorflow/tfjs');
 
 /** An attribute of a TensorFlow operation, as the addon takes it. */
-interface OperationAttribute {
+export interface OperationAttribute {
   name: string;
   type: number;
-  value: boolean | number | string;
+  value: boolean | number | string | number[] | string[];
 }
 
 /** The part of tfjs-node's backend that runs an operation by its name. */
 export interface OperationBackend {
-  readonly binding: Readonly<Record<'TF_ATTR_TYPE' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_ATTR_BOOL' | 'TF_FLOAT', number>>;
+  readonly binding: Readonly<Record<'TF_ATTR_TYPE' | 'TF_ATTR_FLOAT' | 'TF_ATTR_INT' | 'TF_ATTR_STRING' | 'TF_ATTR_BOOL' | 'TF_FLOAT', number>>;
   executeSingleOutput(name: string, attributes: OperationAttribute[], inputs: TensorInfo[]): Tensor;
   executeMultipleOutputs(name: string, attributes: OperationAttribute[], inputs: TensorInfo[], outputs: number): Tensor[];
 }
@@ -36,41 +38,24 @@ export interface Kernels {
   batchNormTraining(
     x: Tensor4D, scale: Tensor1D, offset: Tensor1D, epsilon: number, onStatistics?: (mean: Tensor1D, variance: Tensor1D) => void,
   ): Tensor4D;
-  /**
-   * Batch norm over given statistics, which are constants: gradients for x, scale and offset only, zero for mean and variance.
-   * @param x [batch, height, width, channels]
-   * @param scale γ, [channels]
-   * @param offset β, [channels]
-   * @param mean [channels]
-   * @param variance [channels]
-   * @param epsilon added to the variance
-   * @returns [batch, height, width, channels]
-   */
-  batchNormInference(x: Tensor4D, scale: Tensor1D, offset: Tensor1D, mean: Tensor1D, variance: Tensor1D, epsilon: number): Tensor4D;
   /** max(x, 0), of any shape; the gradient at 0 is 0, as PyTorch's. */
   relu<T extends Tensor>(x: T): T;
   /** min(max(x, 0), 6), of any shape; the gradient at 0 and at 6 is 0, as PyTorch's. */
   relu6<T extends Tensor>(x: T): T;
+  readonly convolution: FusedConvolution;
 }
 
 /** The kernels over a tfjs whose backend is TensorFlow's. */
-export function createKernels(tf: Tensorflow, backend: OperationBackend): Kernels {
+export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<Kernels, 'convolution'> {
   const { binding } = backend;
   const floatType = (name: string): OperationAttribute => ({ name, type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT });
-  const batchNormAttributes = (epsilon: number, training: boolean): OperationAttribute[] => [
+  const batchNormAttributes = (epsilon: number): OperationAttribute[] => [
     floatType('T'),
     floatType('U'),
     { name: 'epsilon', type: binding.TF_ATTR_FLOAT, value: epsilon },
     { name: 'data_format', type: binding.TF_ATTR_STRING, value: 'NHWC' },
-    { name: 'is_training', type: binding.TF_ATTR_BOOL, value: training },
+    { name: 'is_training', type: binding.TF_ATTR_BOOL, value: true },
   ];
-
-  /** Gradients for x, scale and offset. `reserved`: of training, what the forward pass reserved; of inference, mean, variance and an unused one. */
-  const batchNormGradients = (attributes: OperationAttribute[], dy: Tensor, x: Tensor, scale: Tensor, reserved: readonly Tensor[]): Tensor[] => {
-    const outputs = backend.executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, x, scale, ...reserved], 5);
-    for (const unused of outputs.slice(3)) unused.dispose();
-    return outputs.slice(0, 3);
-  };
 
   const activation = (operation: 'Relu' | 'Relu6') => <T extends Tensor>(x: T): T => tf.customGrad<T>((...args) => {
     const [input, save] = args as [T, (tensors: Tensor[]) => void];
@@ -85,25 +70,18 @@ export function createKernels(tf: Tensorflow, backend: OperationBackend): Kernel
   return {
     batchNormTraining: (x, scale, offset, epsilon, onStatistics) => tf.customGrad<Tensor4D>((...args) => {
       const [input, gamma, beta, save] = args as [Tensor, Tensor, Tensor, (tensors: Tensor[]) => void];
-      const attributes = batchNormAttributes(epsilon, true);
+      const attributes = batchNormAttributes(epsilon);
       const none = tf.tensor1d([]);
       const outputs = backend.executeMultipleOutputs('FusedBatchNormV3', attributes, [input, gamma, beta, none, none], 6);
       save([input, gamma, ...outputs.slice(3)]);
       onStatistics?.(tf.keep(taken(outputs, 1) as Tensor1D), tf.keep(taken(outputs, 2) as Tensor1D));
       return {
         value: taken(outputs, 0) as Tensor4D,
-        gradFunc: (dy, saved) => batchNormGradients(attributes, dy, taken(saved, 0), taken(saved, 1), saved.slice(2)),
-      };
-    })(x, scale, offset),
-
-    batchNormInference: (x, scale, offset, mean, variance, epsilon) => tf.customGrad<Tensor4D>((...args) => {
-      const [input, gamma, beta, save] = args as [Tensor, Tensor, Tensor, (tensors: Tensor[]) => void];
-      const attributes = batchNormAttributes(epsilon, false);
-      const outputs = backend.executeMultipleOutputs('FusedBatchNormV3', attributes, [input, gamma, beta, mean, variance], 6);
-      save([input, gamma, mean, variance, taken(outputs, 5)]);
-      return {
-        value: taken(outputs, 0) as Tensor4D,
-        gradFunc: (dy, saved) => batchNormGradients(attributes, dy, taken(saved, 0), taken(saved, 1), saved.slice(2)),
+        gradFunc: (dy, saved) => {
+          const gradients = backend.executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, ...saved], 5);
+          for (const unused of gradients.slice(3)) unused.dispose();
+          return gradients.slice(0, 3);
+        },
       };
     })(x, scale, offset),
 

@@ -3,8 +3,10 @@ import * as tf from '@tensorflow/tfjs';
 import { NodeJSKernelBackend } from '@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend';
 import '@tensorflow/tfjs-node-gpu/dist/register_all_kernels'; // for a backend by the name of `tensorflow`
 import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
+import { createFusedConvolution } from './fusedConvolution.js';
 import { usePointwiseGradients } from './gradients.js';
 import { createKernels, type Kernels } from './kernels.js';
+import { useOneDnn } from './oneDnn.js';
 
 /** Makes the addon tfjs's backend. Undefined when tfjs refuses it. */
 export async function startTensorflow(binding: TFJSBinding): Promise<{ tf: typeof import('@tensorflow/tfjs'); kernels: Kernels } | undefined> {
@@ -13,5 +15,7 @@ export async function startTensorflow(binding: TFJSBinding): Promise<{ tf: typeo
   tf.registerBackend('tensorflow', () => backend, 3);
   if (!(await tf.setBackend('tensorflow'))) return undefined;
   usePointwiseGradients(tf);
-  return { tf, kernels: createKernels(tf, backend) };
+  const fuse = !binding.isUsingGpuDevice();
+  const fuseDepthwise = fuse && tf.tidy(() => useOneDnn(backend, { x: tf.ones([1, 2, 2, 1]), filter: tf.ones([2, 2, 1, 1]) }));
+  return { tf, kernels: { ...createKernels(tf, backend), convolution: createFusedConvolution(tf, backend, { fuse, fuseDepthwise }) } };
 }

@@ -1,7 +1,7 @@
 // Forward passes of a graph: one for inference, batch norm folded into the convolutions, and one that gradients go through.
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
-import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode, type Padding } from './graph.js';
+import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode } from './graph.js';
 
 type Tensorflow = Engine['tf'];
 
@@ -10,16 +10,21 @@ type Activation = 'linear' | 'relu' | 'relu6';
 /** Tensors by PyTorch's name, in TensorFlow's layouts: see parameters.ts. */
 type ParameterTensors = ReadonlyMap<string, Tensor>;
 
-/** One or more nodes of a graph, done at once. */
-interface FoldedStep {
+/** A node of a graph and those after it that can be done at once with it. */
+interface PlannedStep {
   /** The first of the nodes, which says what is to be done. */
   readonly node: GraphNode;
   /** The last of them, by whose name the result is known. */
   readonly output: string;
   readonly inputs: readonly string[];
+  /** Folded into the convolution. */
+  readonly batchNorm?: BatchNormNode;
+  readonly activation: Activation;
+}
+
+interface FoldedStep extends PlannedStep {
   readonly filter?: Tensor;
   readonly bias?: Tensor1D;
-  readonly activation: Activation;
 }
 
 /** A graph's parameters for inference. Its tensors live until `dispose`. */
@@ -35,47 +40,18 @@ export interface FoldedParameters {
  */
 export function foldBatchNorm(engine: Engine, graph: Graph, parameters: ParameterTensors): FoldedParameters {
   const { tf } = engine;
-  const readers = new Map<string, GraphNode[]>();
-  for (const node of graph.nodes) for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node]);
-  const onlyReader = (name: string): GraphNode | undefined => {
-    const all = readers.get(name) ?? [];
-    return all.length === 1 ? all[0] : undefined;
-  };
-  const done = new Set<string>();
-  /** Nodes that pass on what they get. */
-  const same = new Map<string, string>();
-  const steps: FoldedStep[] = [];
-  for (const node of graph.nodes) {
-    if (done.has(node.name)) continue;
-    const inputs = node.inputs.map((input) => same.get(input) ?? input);
-    if (node.op === 'dropout') {
-      same.set(node.name, only(inputs));
-      continue;
+  const weights = new Map<string, { filter?: Tensor; bias?: Tensor1D }>();
+  const plan = planSteps(graph);
+  tf.tidy(() => {
+    const folded = affines(tf, plan, parameters);
+    for (const step of plan) {
+      const made = stepWeights(tf, step, parameters, folded.get(step.node.name));
+      if (made.filter !== undefined) tf.keep(made.filter);
+      if (made.bias !== undefined) tf.keep(made.bias);
+      weights.set(step.node.name, made);
     }
-    if (node.op === 'batchNorm') throw new Error(`${node.name} follows no convolution that only it reads: it can't be folded`);
-    if (node.op !== 'conv' && node.op !== 'depthwiseConv') {
-      const weights = node.op === 'dense'
-        ? { filter: parameter(parameters, `${node.name}.weight`).clone(), bias: parameter(parameters, `${node.name}.bias`).clone() as Tensor1D }
-        : {};
-      steps.push({ node, output: node.name, inputs, activation: 'linear', ...weights });
-      continue;
-    }
-    let output = node.name;
-    let next = onlyReader(output);
-    const batchNorm = next?.op === 'batchNorm' ? next : undefined;
-    if (batchNorm !== undefined) {
-      output = batchNorm.name;
-      done.add(output);
-      next = onlyReader(output);
-    }
-    let activation: Activation = 'linear';
-    if (next?.op === 'relu' || next?.op === 'relu6') {
-      activation = next.op;
-      output = next.name;
-      done.add(output);
-    }
-    steps.push({ node, output, inputs, activation, ...foldedWeights(tf, node, batchNorm, parameters) });
-  }
+  });
+  const steps = plan.map((step): FoldedStep => ({ ...step, ...weights.get(step.node.name) }));
   return {
     steps,
     dispose() {
@@ -105,7 +81,7 @@ export function inferenceForward(engine: Engine, graph: Graph, folded: FoldedPar
     const results = new Map<string, Tensor>([[INPUT, x]]);
     for (const step of steps) {
       const inputs = step.inputs.map((name) => value(results, name));
-      results.set(step.output, tf.tidy(() => runFolded(tf, step, inputs)));
+      results.set(step.output, tf.tidy(() => runFolded(engine, step, inputs)));
       for (const name of step.inputs) {
         const left = (uses.get(name) ?? 0) - 1;
         uses.set(name, left);
@@ -132,18 +108,22 @@ export interface TrainingOptions {
 
 /**
  * The network as gradients go through it, by TensorFlow's fused kernels. Intermediate results live as long as the gradient needs them.
+ * Batch norm over frozen statistics is folded into its convolution as in inference, and the gradients of γ, β and the filter go through the
+ * folding: over the feature map that leaves one addition, where the kernel for batch norm's own gradient takes four times as long.
  * @param x `[batch, height, width, 3]`, normalised; stays the caller's
  * @returns logits `[batch, classes]`; the caller's to dispose
  */
 export function trainingForward(engine: Engine, graph: Graph, parameters: ParameterTensors, x: Tensor4D, options: TrainingOptions): Tensor2D {
   const { tf } = engine;
+  const steps = planSteps(graph, { fold: options.batchNorm === 'frozen', dropout: options.dropout !== undefined });
   return tf.tidy(() => {
     const results = new Map<string, Tensor>([[INPUT, x]]);
+    const folded = affines(tf, steps, parameters);
     let logits: Tensor = x;
-    for (const [index, node] of graph.nodes.entries()) {
-      const inputs = node.inputs.map((name) => value(results, name));
-      logits = runTraining(engine, node, inputs, parameters, options, index);
-      results.set(node.name, logits);
+    for (const step of steps) {
+      const inputs = step.inputs.map((name) => value(results, name));
+      logits = runTraining(engine, graph, step, inputs, parameters, folded.get(step.node.name), options);
+      results.set(step.output, logits);
     }
     return logits as Tensor2D;
   });
@@ -169,34 +149,102 @@ export function normalise(engine: Engine, graph: Graph, pixels: Uint8Array, batc
   return engine.tf.tensor4d(values, [batch, size, size, 3], 'float32');
 }
 
-function foldedWeights(
-  tf: Tensorflow,
-  node: ConvNode | DepthwiseConvNode,
-  batchNorm: BatchNormNode | undefined,
-  parameters: ParameterTensors,
-): { filter: Tensor; bias?: Tensor1D } {
-  const filter = parameter(parameters, `${node.name}.weight`);
-  const bias = node.op === 'conv' && node.bias ? parameter(parameters, `${node.name}.bias`) : undefined;
-  if (batchNorm === undefined) return { filter: filter.clone(), ...(bias !== undefined && { bias: bias.clone() as Tensor1D }) };
-  const { scale, offset, mean, variance } = batchNormTensors(parameters, batchNorm);
-  return tf.tidy(() => {
-    const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, batchNorm.epsilon)));
-    // Depthwise filters have their channels on the axis before the last.
-    const shaped = node.op === 'depthwiseConv' ? tf.reshape(factor, [node.channels, 1]) : factor;
-    const centred = bias === undefined ? tf.neg(mean) : tf.sub(bias, mean);
-    return { filter: tf.mul(filter, shaped), bias: tf.add(offset, tf.mul(centred, factor)) };
-  });
+/**
+ * The graph's nodes in order, each convolution with what follows it where nothing else reads it: batch norm (`fold`) and an activation.
+ * Dropout goes unless asked for.
+ */
+function planSteps(graph: Graph, options: { fold: boolean; dropout: boolean } = { fold: true, dropout: false }): PlannedStep[] {
+  const readers = new Map<string, GraphNode[]>();
+  for (const node of graph.nodes) for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node]);
+  const onlyReader = (name: string): GraphNode | undefined => {
+    const all = readers.get(name) ?? [];
+    return all.length === 1 ? all[0] : undefined;
+  };
+  const done = new Set<string>();
+  /** Nodes that pass on what they get. */
+  const same = new Map<string, string>();
+  const steps: PlannedStep[] = [];
+  for (const node of graph.nodes) {
+    if (done.has(node.name)) continue;
+    const inputs = node.inputs.map((input) => same.get(input) ?? input);
+    if (node.op === 'dropout' && !options.dropout) {
+      same.set(node.name, only(inputs));
+      continue;
+    }
+    if (!options.fold || (node.op !== 'conv' && node.op !== 'depthwiseConv')) {
+      if (options.fold && node.op === 'batchNorm') throw new Error(`${node.name} follows no convolution that only it reads: it can't be folded`);
+      steps.push({ node, output: node.name, inputs, activation: 'linear' });
+      continue;
+    }
+    let output = node.name;
+    let next = onlyReader(output);
+    const batchNorm = next?.op === 'batchNorm' ? next : undefined;
+    if (batchNorm !== undefined) {
+      output = batchNorm.name;
+      done.add(output);
+      next = onlyReader(output);
+    }
+    let activation: Activation = 'linear';
+    if (next?.op === 'relu' || next?.op === 'relu6') {
+      activation = next.op;
+      output = next.name;
+      done.add(output);
+    }
+    steps.push({ node, output, inputs, activation, ...(batchNorm !== undefined && { batchNorm }) });
+  }
+  return steps;
 }
 
-function runFolded(tf: Tensorflow, step: FoldedStep, inputs: readonly Tensor[]): Tensor {
+/** What a batch norm does to its channels: times `factor`, plus `shift`. */
+interface Affine {
+  readonly factor: Tensor1D;
+  readonly shift: Tensor1D;
+}
+
+/** Every folded batch norm's γ/√(σ² + ε) and β − μ γ/√(σ² + ε), by the convolution's name: all at once, since each is short. Gradients go to γ and β. */
+function affines(tf: Tensorflow, steps: readonly PlannedStep[], parameters: ParameterTensors): ReadonlyMap<string, Affine> {
+  const folded = steps.flatMap(({ node, batchNorm }) => (batchNorm === undefined ? [] : [{ node, batchNorm, ...batchNormTensors(parameters, batchNorm) }]));
+  if (folded.length === 0) return new Map();
+  const sizes = folded.map(({ batchNorm }) => batchNorm.channels);
+  const epsilons = tf.concat1d(folded.map(({ batchNorm }) => tf.fill<Rank.R1>([batchNorm.channels], batchNorm.epsilon)));
+  const factor = tf.mul<Tensor1D>(tf.concat1d(folded.map(({ scale }) => scale)), tf.rsqrt(tf.add(tf.concat1d(folded.map(({ variance }) => variance)), epsilons)));
+  const shift = tf.sub<Tensor1D>(tf.concat1d(folded.map(({ offset }) => offset)), tf.mul(tf.concat1d(folded.map(({ mean }) => mean)), factor));
+  const [factors, shifts] = [tf.split(factor, sizes), tf.split(shift, sizes)];
+  return new Map(folded.map(({ node }, index) => [node.name, { factor: factors[index] as Tensor1D, shift: shifts[index] as Tensor1D }]));
+}
+
+/** Filter and bias of a step; new tensors, which gradients go through. */
+function stepWeights(tf: Tensorflow, { node }: PlannedStep, parameters: ParameterTensors, affine: Affine | undefined): { filter?: Tensor; bias?: Tensor1D } {
+  if (node.op !== 'conv' && node.op !== 'depthwiseConv' && node.op !== 'dense') return {};
+  const filter = parameter(parameters, `${node.name}.weight`);
+  const bias = node.op === 'dense' || (node.op === 'conv' && node.bias) ? parameter(parameters, `${node.name}.bias`) as Tensor1D : undefined;
+  if (affine === undefined) return { filter: filter.clone(), ...(bias !== undefined && { bias: bias.clone() }) };
+  const { factor, shift } = affine;
+  return { filter: scaleOutputs(tf, filter, factor, node.op === 'depthwiseConv'), bias: bias === undefined ? shift.clone() : tf.add(shift, tf.mul(bias, factor)) };
+}
+
+/** filter × factor of each output channel, with a gradient of two products and a sum; tfjs's own casts and reshapes besides, for every filter. */
+function scaleOutputs(tf: Tensorflow, filter: Tensor, factor: Tensor1D, depthwise: boolean): Tensor {
+  return tf.customGrad((...args) => {
+    const [weights, scale, save] = args as [Tensor, Tensor, (tensors: Tensor[]) => void];
+    // Depthwise filters have their channels on the axis before the last.
+    const shaped = depthwise ? tf.reshape(scale, [-1, 1]) : scale;
+    save([weights, shaped]);
+    return {
+      value: tf.mul(weights, shaped),
+      gradFunc: (dy: Tensor, [saved, scales]: Tensor[]) => [tf.mul(dy, scales as Tensor), tf.sum(tf.mul(dy, saved as Tensor), depthwise ? [0, 1, 3] : [0, 1, 2])],
+    };
+  })(filter, factor);
+}
+
+function runFolded(engine: Engine, step: FoldedStep, inputs: readonly Tensor[]): Tensor {
+  const { tf } = engine;
   const { node, filter, bias, activation } = step;
   const x = only(inputs) as Tensor4D;
   switch (node.op) {
     case 'conv':
     case 'depthwiseConv': {
-      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
-      const fused = node.op === 'conv' ? tf.fused.conv2d : tf.fused.depthwiseConv2d;
-      return fused({ x: padded, filter: filter as Tensor4D, strides: node.stride, pad, activation, ...(bias !== undefined && { bias }) });
+      return convolve(engine, node, x, filter, bias, activation);
     }
     case 'dense':
       return tf.add(tf.matMul(x as Tensor as Tensor2D, filter as Tensor2D), bias as Tensor1D);
@@ -211,27 +259,24 @@ function runFolded(tf: Tensorflow, step: FoldedStep, inputs: readonly Tensor[]):
 
 function runTraining(
   engine: Engine,
-  node: GraphNode,
+  graph: Graph,
+  step: PlannedStep,
   inputs: readonly Tensor[],
   parameters: ParameterTensors,
+  affine: Affine | undefined,
   options: TrainingOptions,
-  index: number,
 ): Tensor {
   const { tf, kernels } = engine;
+  const { node, activation } = step;
   const x = only(inputs) as Tensor4D;
   switch (node.op) {
-    case 'conv': {
-      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
-      const y = tf.conv2d(padded, parameter(parameters, `${node.name}.weight`) as Tensor4D, node.stride, pad);
-      return node.bias ? tf.add(y, parameter(parameters, `${node.name}.bias`)) : y;
-    }
+    case 'conv':
     case 'depthwiseConv': {
-      const { padded, pad } = paddedForConvolution(tf, x, node.padding);
-      return tf.depthwiseConv2d(padded, parameter(parameters, `${node.name}.weight`) as Tensor4D, node.stride, pad);
+      const { filter, bias } = stepWeights(tf, step, parameters, affine);
+      return convolve(engine, node, x, filter, bias, activation);
     }
     case 'batchNorm': {
-      const { scale, offset, mean, variance } = batchNormTensors(parameters, node);
-      if (options.batchNorm === 'frozen') return kernels.batchNormInference(x, scale, offset, mean, variance, node.epsilon);
+      const { scale, offset } = batchNormTensors(parameters, node);
       const { onStatistics } = options;
       if (onStatistics === undefined) return kernels.batchNormTraining(x, scale, offset, node.epsilon);
       return kernels.batchNormTraining(x, scale, offset, node.epsilon, (batchMean, batchVariance) => {
@@ -239,13 +284,14 @@ function runTraining(
       });
     }
     case 'relu':
-      return kernels.relu(x);
     case 'relu6':
-      return kernels.relu6(x);
+      return kernels[node.op](x);
     case 'dropout':
-      return options.dropout === undefined ? x : tf.dropout(x, node.rate, undefined, options.dropout.seed + index);
-    case 'dense':
-      return tf.add(tf.matMul(x as Tensor as Tensor2D, parameter(parameters, `${node.name}.weight`) as Tensor2D), parameter(parameters, `${node.name}.bias`));
+      return options.dropout === undefined ? x : tf.dropout(x, node.rate, undefined, options.dropout.seed + graph.nodes.indexOf(node));
+    case 'dense': {
+      const { filter, bias } = stepWeights(tf, step, parameters, affine);
+      return tf.add(tf.matMul(x as Tensor as Tensor2D, filter as Tensor2D), bias as Tensor1D);
+    }
     default:
       return runPlain(tf, node, inputs);
   }
@@ -267,9 +313,19 @@ function runPlain(tf: Tensorflow, node: GraphNode, inputs: readonly Tensor[]): T
   }
 }
 
+function convolve(engine: Engine, node: ConvNode | DepthwiseConvNode, x: Tensor4D, filter: Tensor | undefined, bias: Tensor1D | undefined, activation: Activation): Tensor {
+  const { tf, kernels } = engine;
+  const { padded, pad } = paddedForConvolution(tf, x, node);
+  const weights = filter as Tensor4D;
+  if (bias !== undefined) return kernels.convolution(padded, weights, bias, { stride: node.stride, pad, activation, depthwise: node.op === 'depthwiseConv' });
+  const y = (node.op === 'conv' ? tf.conv2d : tf.depthwiseConv2d)(padded, weights, node.stride, pad);
+  return activation === 'linear' ? y : kernels[activation](y);
+}
+
 /** TensorFlow's gradients know `same` and `valid` only, so PyTorch's padding is an op of its own. */
-function paddedForConvolution(tf: Tensorflow, x: Tensor4D, padding: Padding): { padded: Tensor4D; pad: 'same' | 'valid' } {
-  if (padding === 'same') return { padded: x, pad: 'same' };
+function paddedForConvolution(tf: Tensorflow, x: Tensor4D, { kernel, stride, padding }: ConvNode | DepthwiseConvNode): { padded: Tensor4D; pad: 'same' | 'valid' } {
+  // With stride 1, PyTorch's padding of half a kernel is `same`.
+  if (padding === 'same' || (stride === 1 && 2 * padding === kernel - 1)) return { padded: x, pad: 'same' };
   const padded = padding === 0 ? x : tf.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]]);
   return { padded, pad: 'valid' };
 }

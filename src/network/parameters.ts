@@ -51,6 +51,7 @@ export function loadParameters(tf: Tensorflow, graph: Graph, state: StateDict, o
     if (tensor.shape.join() !== spec.shape.join() || tensor.data.length !== elements(spec.shape)) {
       throw mismatch(graph, `${name} is [${tensor.shape.join(', ')}] instead of [${spec.shape.join(', ')}]`);
     }
+    if (!allFinite(tensor.data)) throw mismatch(graph, `${name} holds values that are no finite numbers`);
     return { name, shape, data: permuted(tensor.data, spec.shape, permutation) };
   });
   return new Map(values.map(({ name, shape, data }) => [name, tf.tensor(data, shape, 'float32')]));
@@ -94,6 +95,12 @@ function permuted(data: Float32Array, shape: readonly number[], permutation: rea
     }
   }
   return new Float32Array(target.buffer);
+}
+
+function allFinite(data: Float32Array): boolean {
+  let zero = 0;
+  for (const value of data) zero += value * 0; // NaN and infinities times 0 are NaN
+  return zero === 0;
 }
 
 function elements(shape: readonly number[]): number {

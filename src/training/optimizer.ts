@@ -1,6 +1,6 @@
 // Optimizers with PyTorch's semantics, their state keyed by parameter name: tfjs's own keep it by position, so one used on two sets of
 // variables corrupts silently. A parameter is a tfjs variable; its layout doesn't matter, every rule is elementwise.
-import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs';
+import type { Scalar, Tensor, Tensor1D, Variable } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 
 type Tensorflow = Engine['tf'];
@@ -26,21 +26,50 @@ export class SgdMomentum implements Optimizer {
 
   step(variables: Variables, gradients: Gradients, learningRate: (name: string) => number): void {
     const { tf } = this;
-    const { momentum, weightDecay } = this.options;
+    const { weightDecay } = this.options;
+    const vectors = new Map<string, { rate: number; decay: number; names: string[]; first: boolean }>();
     for (const [name, gradient] of gradients) {
-      const variable = required(variables, name);
+      const rate = learningRate(name);
       const decay = typeof weightDecay === 'number' ? weightDecay : weightDecay(name);
-      const before = this.velocities.get(name);
-      const { velocity, value } = tf.tidy((): { velocity: Tensor; value: Tensor } => {
-        const full: Tensor = decay === 0 ? gradient : tf.add(gradient, tf.mul(variable, decay));
-        const velocity: Tensor = before === undefined ? full.clone() : tf.add(tf.mul(before, momentum), full);
-        return { velocity, value: tf.sub(variable, tf.mul(velocity, learningRate(name))) };
-      });
-      this.velocities.set(name, tf.keep(velocity));
-      before?.dispose();
-      variable.assign(value);
-      value.dispose();
+      const first = !this.velocities.has(name);
+      if (gradient.rank === 1) {
+        const key = [rate, decay, first].join(' ');
+        const group = vectors.get(key) ?? { rate, decay, first, names: [] };
+        group.names.push(name);
+        vectors.set(key, group);
+        continue;
+      }
+      const variable = required(variables, name);
+      const { velocity, value } = tf.tidy(() => this.moved(variable, gradient, this.velocities.get(name), rate, decay));
+      this.replace(name, variable, velocity, value);
     }
+    // A network has a hundred short vectors, and an operation on a short one costs its call: those of one rate and decay go as one.
+    for (const { rate, decay, first, names } of vectors.values()) {
+      const targets = names.map((name) => required(variables, name));
+      const sizes = targets.map((variable) => variable.size);
+      const [velocities, values] = tf.tidy((): [Tensor[], Tensor[]] => {
+        const joined = (tensors: readonly (Tensor | undefined)[]): Tensor1D => tf.concat1d(tensors as Tensor1D[]);
+        const before = first ? undefined : joined(names.map((name) => this.velocities.get(name)));
+        const { velocity, value } = this.moved(joined(targets), joined(names.map((name) => gradients.get(name))), before, rate, decay);
+        return [tf.split(velocity, sizes), tf.split(value, sizes)];
+      });
+      for (const [index, name] of names.entries()) this.replace(name, targets[index], velocities[index], values[index]);
+    }
+  }
+
+  private moved(parameter: Tensor, gradient: Tensor, before: Tensor | undefined, rate: number, decay: number): { velocity: Tensor; value: Tensor } {
+    const { tf } = this;
+    const full: Tensor = decay === 0 ? gradient : tf.add(gradient, tf.mul(parameter, decay));
+    const velocity: Tensor = before === undefined ? full.clone() : tf.add(tf.mul(before, this.options.momentum), full);
+    return { velocity, value: tf.sub(parameter, tf.mul(velocity, rate)) };
+  }
+
+  private replace(name: string, variable: Variable | undefined, velocity: Tensor | undefined, value: Tensor | undefined): void {
+    if (variable === undefined || velocity === undefined || value === undefined) throw new Error(`a step without a result for ${name}`);
+    this.velocities.get(name)?.dispose();
+    this.velocities.set(name, this.tf.keep(velocity));
+    variable.assign(value);
+    value.dispose();
   }
 
   dispose(): void {
@@ -97,18 +126,22 @@ export class AdamW implements Optimizer {
  * Stays on the device: nothing is read back. Disposes the gradients given and returns new ones.
  */
 export function clipByGlobalNorm(tf: Tensorflow, gradients: Gradients, limit: number): Map<string, Tensor> {
-  const scale = tf.tidy((): Scalar => {
-    const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)));
-    const norm = tf.sqrt(tf.addN(squares));
-    return tf.minimum(tf.scalar(1), tf.div(tf.scalar(limit), tf.add(norm, 1e-6)));
-  });
+  const vectors = [...gradients].filter(([, gradient]) => gradient.rank === 1);
+  const others = [...gradients].filter(([, gradient]) => gradient.rank !== 1);
   const clipped = new Map<string, Tensor>();
-  for (const [name, gradient] of gradients) {
-    clipped.set(name, tf.mul(gradient, scale));
-    gradient.dispose();
-  }
-  scale.dispose();
-  return clipped;
+  tf.tidy(() => {
+    // As in the optimizer: short vectors together.
+    const joined = vectors.length === 0 ? [] : [tf.concat1d(vectors.map(([, gradient]) => gradient as Tensor1D))];
+    const squares = [...joined, ...others.map(([, gradient]) => gradient)].map((gradient) => tf.sum(tf.square(gradient)));
+    const scale: Scalar = tf.minimum(tf.scalar(1), tf.div(tf.scalar(limit), tf.add(tf.sqrt(tf.addN(squares)), 1e-6)));
+    for (const [name, gradient] of others) clipped.set(name, tf.keep(tf.mul(gradient, scale)));
+    for (const flat of joined) {
+      const parts: Tensor[] = tf.split(tf.mul(flat, scale), vectors.map(([, gradient]) => gradient.size));
+      for (const [index, part] of parts.entries()) clipped.set(vectors[index]?.[0] ?? '', tf.keep(part));
+    }
+  });
+  for (const gradient of gradients.values()) gradient.dispose();
+  return new Map([...gradients.keys()].map((name) => [name, required(clipped, name)]));
 }
 
 /** Rate of a step: linear warm-up, then half a cosine down to 0 (Loshchilov and Hutter 2017, without restarts). `step` counts from 0. */
@@ -118,8 +151,8 @@ export function warmUpCosine(step: number, steps: number, warmupShare: number): 
   return 0.5 * (1 + Math.cos((Math.PI * (step - warmup)) / Math.max(1, steps - warmup)));
 }
 
-function required(variables: Variables, name: string): Variable {
-  const variable = variables.get(name);
-  if (variable === undefined) throw new Error(`a gradient for ${name}, which is no variable`);
-  return variable;
+function required<T>(tensors: ReadonlyMap<string, T>, name: string): T {
+  const tensor = tensors.get(name);
+  if (tensor === undefined) throw new Error(`a gradient for ${name}, which is no variable`);
+  return tensor;
 }

@@ -7,6 +7,8 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { addonFor } from '../../src/engine/addon.js';
+import { createFusedConvolution, type FusedConvolution } from '../../src/engine/fusedConvolution.js';
+import type { OperationBackend } from '../../src/engine/kernels.js';
 import { loadEngine, type Engine } from '../../src/engine/load.js';
 import { ADDON_FILE, LIBRARY_FOLDER, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { findRuntime, type Runtime } from '../../src/engine/runtime.js';
@@ -22,12 +24,13 @@ interface Case {
 }
 interface BatchNormCase extends Case { readonly epsilon: number; readonly mean: Packed; readonly variance: Packed }
 interface ConvolutionCase extends Case { readonly kind: 'plain' | 'depthwise'; readonly stride: number; readonly kernel: number; readonly size: number }
+interface FusedConvolutionCase extends ConvolutionCase { readonly activation: 'linear' | 'relu' | 'relu6' }
 interface Golden {
   readonly batchNormTraining: BatchNormCase;
-  readonly batchNormInference: BatchNormCase;
   readonly relu: Case;
   readonly relu6: Case;
   readonly convolutions: readonly ConvolutionCase[];
+  readonly fusedConvolutions: readonly FusedConvolutionCase[];
 }
 
 const THREADS = 2;
@@ -120,15 +123,6 @@ test('batch norm over the batch: values, statistics and gradients', () => {
   tf.dispose([...inputs, ...statistics, y]);
 });
 
-test('batch norm over given statistics: values and gradients', () => {
-  const example = golden.batchNormInference;
-  engine.tf.tidy(() => {
-    const mean = unpack(example.mean) as Tensor1D;
-    const variance = unpack(example.variance) as Tensor1D;
-    check(example, (x, scale, offset) => engine.kernels.batchNormInference(x as Tensor4D, scale as Tensor1D, offset as Tensor1D, mean, variance, example.epsilon));
-  });
-});
-
 test('relu and relu6: values and gradients, at the corners too', () => {
   check(golden.relu, (x) => engine.kernels.relu(x));
   check(golden.relu6, (x) => engine.kernels.relu6(x));
@@ -143,21 +137,35 @@ for (const example of golden.convolutions) {
   });
 }
 
-test('a parameter that is wrong by 1 % is seen', () => {
-  const { tf, kernels } = engine;
-  const example = golden.batchNormInference;
-  tf.tidy(() => {
-    const [x, scale, offset] = ['x', 'scale', 'offset'].map((name) => unpack(example.inputs[name]!)) as [Tensor4D, Tensor1D, Tensor1D];
-    const mean = unpack(example.mean) as Tensor1D;
-    const variance = unpack(example.variance) as Tensor1D;
-    for (const wrong of [
-      [tf.mul(scale, 1.01), offset, mean, variance], [scale, tf.mul(offset, 1.01), mean, variance],
-      [scale, offset, tf.mul(mean, 1.01), variance], [scale, offset, mean, tf.mul(variance, 1.01)],
-    ] as [Tensor1D, Tensor1D, Tensor1D, Tensor1D][]) {
-      assert.ok(difference(kernels.batchNormInference(x, ...wrong, example.epsilon), example.y) > TOLERANCE);
-    }
+for (const example of golden.fusedConvolutions) {
+  const { activation, kernel, kind, size, stride } = example;
+  test(`${kind} convolution with bias and ${activation}, ${size} px, ${example.inputs['x']!.shape[3]} channels, kernel ${kernel}, stride ${stride}: values and gradients`, () => {
+    const compute = (convolution: FusedConvolution) => (x: Tensor, filter: Tensor, bias: Tensor): Tensor => (
+      convolution(x as Tensor4D, filter as Tensor4D, bias as Tensor1D, { stride, pad: 'same', activation, depthwise: kind === 'depthwise' }));
+    check(example, compute(engine.kernels.convolution));
+    // What a GPU gets: its library has these fused for some activations only.
+    check(example, compute(composedConvolution()));
   });
+}
+
+test('a parameter of a fused convolution that is wrong by 1 % is seen', () => {
+  const { tf, kernels } = engine;
+  for (const example of golden.fusedConvolutions) {
+    tf.tidy(() => {
+      const [x, filter, bias] = ['x', 'filter', 'bias'].map((name) => unpack(example.inputs[name]!)) as [Tensor4D, Tensor4D, Tensor1D];
+      const options = { stride: example.stride, pad: 'same', activation: example.activation, depthwise: example.kind === 'depthwise' } as const;
+      for (const [wrongFilter, wrongBias] of [[tf.mul(filter, 1.01), bias], [filter, tf.mul(bias, 1.01)]] as [Tensor4D, Tensor1D][]) {
+        assert.ok(difference(kernels.convolution(x, wrongFilter, wrongBias, options), example.y) > TOLERANCE);
+      }
+    });
+  }
 });
+
+let composed: FusedConvolution | undefined;
+/** The convolution as it is where nothing can be fused. */
+function composedConvolution(): FusedConvolution {
+  return composed ??= createFusedConvolution(engine.tf, engine.tf.backend() as unknown as OperationBackend, { fuse: false, fuseDepthwise: false });
+}
 
 test('a training step through all kernels gives the same bits twice', () => {
   const { tf, kernels } = engine;

@@ -134,6 +134,9 @@ void test('weights that do not fit say which tensor', () => {
   refused(without, /_blocks\.3\._bn1\.running_var is missing/);
   refused(new Map(state).set('extra.weight', { dtype: 'float32', shape: [1], data: new Float32Array(1) }), /extra\.weight belongs to no layer/);
   refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [31], data: new Float32Array(31) }), /_bn0\.weight is \[31\] instead of \[32\]/);
+  for (const value of [NaN, Infinity]) {
+    refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [32], data: new Float32Array(32).fill(value, 31) }), /_bn0\.weight holds values that are no finite numbers/);
+  }
   refused(new Map(state).set('_bn0.weight', { dtype: 'float64', shape: [32], data: new Float64Array(32) }), /_bn0\.weight holds float64/);
   assert.throws(() => loadParameters(tf, efficientNetLite0(2), state, { head: 'from-weights' }), /_fc\.weight is \[1000, 1280\] instead of \[2, 1280\]/);
   assert.equal(tf.memory().numTensors, tensors);

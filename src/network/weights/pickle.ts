@@ -91,17 +91,28 @@ function gather(bytes: Uint8Array, storageStart: number, tensor: TensorReference
     target.set(bytes.subarray(start, start + target.length));
     return target.buffer;
   }
-  const index = tensor.shape.map(() => 0);
-  let from = 0;
-  for (let to = 0; to < tensor.elements; to++) {
-    for (let byte = 0; byte < size; byte++) target[to * size + byte] = bytes[start + from * size + byte] ?? 0;
+  // The part of the storage that the tensor lies in, where whole elements can be read: its place in the file is any.
+  const last = tensor.shape.reduce((sum, count, axis) => sum + (count - 1) * (tensor.strides[axis] ?? 0), 0);
+  const source = tensor.elements === 0 ? new ArrayBuffer(0) : new Uint8Array(bytes.subarray(start, start + (last + 1) * size)).buffer;
+  // Moved as bits, not as floats, which could change a NaN's; 8 bytes as two of 4, that is, one more axis.
+  const wide = size === 8;
+  const Words = size === 1 ? Uint8Array : size === 2 ? Uint16Array : Uint32Array;
+  const [from, to] = [new Words(source), new Words(target.buffer)];
+  const shape = wide ? [...tensor.shape, 2] : tensor.shape;
+  const strides = wide ? [...tensor.strides.map((stride) => 2 * stride), 1] : tensor.strides;
+  const rowLength = shape.at(-1) ?? 1;
+  const rowStride = strides.at(-1) ?? 1;
+  const index = shape.slice(0, -1).map(() => 0);
+  let rowStart = 0;
+  for (let at = 0; at < to.length;) {
+    for (let column = 0, word = rowStart; column < rowLength; column++, word += rowStride) to[at++] = from[word] ?? 0;
     for (let axis = index.length - 1; axis >= 0; axis--) {
-      const stride = tensor.strides[axis] ?? 0;
+      const stride = strides[axis] ?? 0;
       const next = (index[axis] ?? 0) + 1;
-      from += stride;
+      rowStart += stride;
       index[axis] = next;
-      if (next < (tensor.shape[axis] ?? 0)) break;
-      from -= next * stride;
+      if (next < (shape[axis] ?? 0)) break;
+      rowStart -= next * stride;
       index[axis] = 0;
     }
   }

@@ -54,16 +54,6 @@ def batch_norm_training():
     return {**case, "epsilon": epsilon, "mean": packed(flat.mean(0)), "variance": packed(flat.var(0, unbiased=True))}
 
 
-def batch_norm_inference():
-    epsilon = 1e-5
-    mean, variance = random(6), random(6).abs() + 0.2
-    case = with_gradients(
-        {"x": random(3, 4, 5, 6, scale=2.0, shift=1.5), "scale": random(6, scale=0.5, shift=1.0), "offset": random(6)},
-        lambda x, scale, offset: channels_last(F.batch_norm(channels_first(x), mean, variance, scale, offset, training=False, eps=epsilon)),
-    )
-    return {**case, "epsilon": epsilon, "mean": packed(mean), "variance": packed(variance)}
-
-
 def activation(function):
     x = random(4, 3, 2, 5, scale=5.0)
     x.view(-1)[:6] = torch.tensor([0.0, 6.0, -0.0, -6.0, 3.0, 7.0])  # the corners too
@@ -89,14 +79,34 @@ def convolution(size, kernel, stride, depthwise, inputs=3, outputs=4):
     return {**case, "kind": "depthwise" if depthwise else "plain", "stride": stride, "kernel": kernel, "size": size}
 
 
+def fused_convolution(size, kernel, stride, depthwise, activation, inputs, outputs):
+    plain = {"linear": lambda y: y, "relu": F.relu, "relu6": F.relu6}[activation]
+
+    def compute(x, filter, bias):
+        before, after = same_padding(size, kernel, stride)
+        padded = F.pad(channels_first(x), (before, after, before, after))
+        weight = filter.permute(2, 3, 0, 1) if depthwise else filter.permute(3, 2, 0, 1)
+        return channels_last(plain(F.conv2d(padded, weight, bias, stride=stride, groups=inputs if depthwise else 1)))
+
+    filter_shape = (kernel, kernel, inputs, 1 if depthwise else outputs)
+    case = with_gradients(
+        {"x": random(2, size, size, inputs), "filter": random(*filter_shape, scale=0.3), "bias": random(inputs if depthwise else outputs, shift=1.0)}, compute)
+    return {**case, "kind": "depthwise" if depthwise else "plain", "stride": stride, "kernel": kernel, "size": size, "activation": activation}
+
+
 golden = {
     "batchNormTraining": batch_norm_training(),
-    "batchNormInference": batch_norm_inference(),
     "relu": activation(F.relu),
     "relu6": activation(F.relu6),
     "convolutions": [
         convolution(6, 3, 1, False), convolution(6, 3, 2, False), convolution(7, 3, 2, False), convolution(5, 1, 1, False),
         convolution(6, 3, 1, True), convolution(6, 3, 2, True), convolution(7, 5, 2, True), convolution(6, 5, 1, True),
+    ],
+    # 3, 6 and 130 channels in: other kernels serve few and many.
+    "fusedConvolutions": [
+        fused_convolution(7, 3, 2, False, "relu6", 3, 4), fused_convolution(6, 3, 1, False, "relu", 6, 5), fused_convolution(5, 1, 1, False, "relu6", 6, 5),
+        fused_convolution(5, 1, 1, False, "linear", 6, 5), fused_convolution(4, 3, 1, False, "relu", 130, 2), fused_convolution(5, 3, 2, False, "linear", 130, 2),
+        fused_convolution(6, 5, 1, True, "relu6", 4, 4), fused_convolution(7, 3, 2, True, "relu", 4, 4), fused_convolution(6, 3, 2, True, "linear", 4, 4),
     ],
 }
 Path(__file__).with_name("kernels.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
