@@ -17,7 +17,7 @@ const PACKAGES = ['torch==2.13.0', 'numpy', 'pillow'];
 
 await main(async () => {
   const { values } = parseArgs({ options: {
-    only: { type: 'string', default: 'forward,step,freeze' }, pairs: { type: 'string', default: '5' }, data: { type: 'string' }, python: { type: 'string' },
+    only: { type: 'string', default: 'forward,step,step-batch,freeze' }, pairs: { type: 'string', default: '5' }, data: { type: 'string' }, python: { type: 'string' },
   } });
   const only = values.only.split(',');
   const pairs = Number(values.pairs);
@@ -32,7 +32,7 @@ await main(async () => {
   const { weights } = JSON.parse(stdout.trim().split('\n').at(-1));
 
   console.log(`${os.cpus()[0]?.model ?? 'unknown CPU'}, ${os.availableParallelism()} cores`);
-  for (const mode of ['forward', 'step'].filter((name) => only.includes(name))) {
+  for (const mode of ['forward', 'step', 'step-batch'].filter((name) => only.includes(name))) {
     const pixels = await samplePixels(values.data);
     const rows = [];
     for (let pair = 0; pair < pairs; pair++) {

@@ -1,5 +1,5 @@
 // Thaw's side of the benchmark: pixels in memory, the product's own forward pass and finetune loop. Prints one JSON line.
-//   node out/bench/thaw.js forward|step PIXELS.bin     PIXELS.bin: uint8 [64, 256, 256, 3]
+//   node out/bench/thaw.js forward|step|step-batch PIXELS.bin     PIXELS.bin: uint8 [64, 256, 256, 3]
 import { readFileSync } from 'node:fs';
 import { loadEngine } from '../src/engine/load.js';
 import { inferenceForward, normalise } from '../src/network/forward.js';
@@ -52,7 +52,7 @@ async function main(mode: string, file: string): Promise<void> {
     if (recipe.body === undefined) throw new Error('the finetune recipe has no body');
     let before = performance.now();
     let step = 0;
-    const result = await finetune(engine, graph, start, images, images.slice(0, BATCH), source, { epochs: 1, batch: BATCH, body: { ...recipe.body, reestimateImages: 0 } }, new SeededRandom(0, 'finetune'), {
+    const result = await finetune(engine, graph, start, images, images.slice(0, BATCH), source, { epochs: 1, batch: BATCH, body: { ...recipe.body, reestimateImages: 0, batchNorm: mode === 'step-batch' ? 'batch' : 'frozen' } }, new SeededRandom(0, 'finetune'), {
       stopRequested: () => false,
       onEpoch: () => undefined,
       onStep: () => {
