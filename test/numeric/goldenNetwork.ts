@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { efficientNetLite, type EfficientNetLiteShape } from '../../src/network/efficientNetLite.js';
+import { mobileNetV2, type MobileNetV2Shape } from '../../src/network/mobileNetV2.js';
+import { residualNetwork, type ResidualShape } from '../../src/network/residualNetwork.js';
 import { INPUT, parameterSpecs, type Graph, type GraphNode } from '../../src/network/graph.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
@@ -17,11 +19,22 @@ export interface GoldenNetwork {
   readonly classes: number;
   /** Of the three steps. */
   readonly sgd: { readonly lr: number; readonly momentum: number; readonly weight_decay: number };
+  /** Whether the file holds what steps of SGD lead to, besides gradients. */
+  readonly hasSteps: boolean;
   /** PyTorch's value, by its name in the file: `frozen/gradient/_fc.weight`. */
   value(name: string): Float32Array;
 }
 
-export type GoldenName = 'lite' | 'residual';
+export type GoldenName = 'lite' | 'residual' | 'basic' | 'bottleneck' | 'mobile';
+
+/** Graphs of the script's networks, from the shape that it recorded. */
+const GRAPHS: Readonly<Record<GoldenName, (shape: unknown, classes: number) => Graph>> = {
+  lite: (shape, classes) => efficientNetLite('narrow', shape as EfficientNetLiteShape, classes),
+  residual: (_, classes) => residual(classes),
+  basic: (shape, classes) => residualNetwork('basic', shape as ResidualShape, classes),
+  bottleneck: (shape, classes) => residualNetwork('bottleneck', shape as ResidualShape, classes),
+  mobile: (shape, classes) => mobileNetV2('mobile', shape as MobileNetV2Shape, classes),
+};
 
 export function readGolden(name: GoldenName): GoldenNetwork {
   const { state, metadata } = readSafetensors(readFileSync(path.join(process.cwd(), 'test', 'numeric', 'golden', `${name}.safetensors`)));
@@ -34,9 +47,9 @@ export function readGolden(name: GoldenName): GoldenNetwork {
   assert.ok(labels?.dtype === 'int32');
   const classes = Number(metadata['classes']);
   const start: StateDict = new Map([...state].flatMap(([key, tensor]) => (key.startsWith('start/') ? [[key.slice('start/'.length), tensor] as const] : [])));
-  const graph = name === 'lite' ? efficientNetLite('narrow', JSON.parse(metadata['shape'] ?? '') as EfficientNetLiteShape, classes) : residual(classes);
+  const graph = GRAPHS[name](JSON.parse(metadata['shape'] ?? ''), classes);
   return {
-    graph, start, classes, labels: labels.data,
+    graph, start, classes, labels: labels.data, hasSteps: [...state.keys()].some((key) => key.includes('/step')),
     images: { shape: state.get('images')?.shape ?? [], data: float('images') },
     sgd: JSON.parse(metadata['sgd'] ?? '') as GoldenNetwork['sgd'],
     value: float,
