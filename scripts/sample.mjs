@@ -38,10 +38,10 @@ export function makeSample() {
   const unfinished = `${SAMPLE}.unfinished`;
   fs.rmSync(unfinished, { recursive: true, force: true });
   fs.rmSync(stampFile, { force: true });
-  const emoji = readPackage('google', 'emoji.json').filter(drawnByAll);
+  const emoji = distinct(readPackage('google', 'emoji.json').filter(drawnByAll).sort((a, b) => (order(a) < order(b) ? -1 : 1)));
   for (const [kind, belongs] of Object.entries(KINDS)) {
-    // By a hash of the code points: an arbitrary order that never changes. Both drawings of an emoji go to the same side.
-    const chosen = emoji.filter(belongs).sort((a, b) => (order(a) < order(b) ? -1 : 1)).slice(0, kind === 'flags' ? MOST_FLAGS : MOST_EMOJI);
+    // Both drawings of an emoji go to the same side.
+    const chosen = emoji.filter(belongs).slice(0, kind === 'flags' ? MOST_FLAGS : MOST_EMOJI);
     const validation = Math.round(VALIDATION_SHARE * chosen.length);
     for (const [index, { image, short_name: name }] of chosen.entries()) {
       const folder = path.join(unfinished, index < validation ? 'val' : 'train', kind);
@@ -60,6 +60,18 @@ function drawnByAll({ image, unified }) {
   return !unified.includes('200D') && VENDORS.every((vendor) => fs.existsSync(picture(vendor, image)));
 }
 
+/** Some flags are drawn alike: on both sides of the split they would be known already. The first stays. */
+function distinct(emoji) {
+  const seen = new Set();
+  return emoji.filter(({ image }) => {
+    const drawings = VENDORS.map((vendor) => createHash('sha256').update(fs.readFileSync(picture(vendor, image))).digest('hex'));
+    if (drawings.some((drawing) => seen.has(drawing))) return false;
+    for (const drawing of drawings) seen.add(drawing);
+    return true;
+  });
+}
+
+/** A hash of the code points: an arbitrary order that never changes. */
 function order({ unified }) {
   return createHash('sha256').update(unified).digest('hex');
 }
