@@ -87,6 +87,16 @@ test('finetune trains every layer, and keeps ≥ .93 on ants and bees within 8 e
   assert.equal(new Set(epochs.map(({ tensors }) => tensors)).size, 1, `tensors: ${epochs.map(({ tensors }) => tensors).join(', ')}`);
 });
 
+test('the sample has six classes of 40 to 250 pictures, and Thaw has nothing to warn of', async () => {
+  const { code, stdout, stderr } = await thaw(['inspect', EMOJI, '--json']);
+  assert.equal(code, 0, stderr);
+  const result = jsonLines(stdout).at(-1);
+  const counts = result?.['counts'] as { train: number; validation: number }[];
+  assert.equal(counts.length, 6);
+  for (const { train, validation } of counts) assert.ok(train + validation >= 40 && train + validation <= 250, JSON.stringify(counts));
+  assert.deepEqual([result?.['warnings'], result?.['leftOut']], [[], []]);
+});
+
 test('finetune is not more than .02 below freeze on the sample', async (context) => {
   const runs = temporaryFolder(context);
   const freeze = await trainResult(EMOJI, runs, '--strategy', 'freeze');
