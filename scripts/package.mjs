@@ -10,7 +10,7 @@ const TARGET = 'linux-x64';
 const MOST_BYTES = 25_000_000;
 const NEEDED = [
   'extension/dist/extension.js', 'extension/dist/trainer.js', 'extension/dist/cli.js', 'extension/dist/webview.js', 'extension/dist/webview.css',
-  'extension/dist/tfjs_binding.node', 'extension/dist/THIRD_PARTY_NOTICES.txt', 'extension/dist/node_modules/sharp/package.json',
+  'extension/l10n/bundle.l10n.json', 'extension/dist/tfjs_binding.node', 'extension/dist/THIRD_PARTY_NOTICES.txt', 'extension/dist/node_modules/sharp/package.json',
   'extension/dist/node_modules/@img/sharp-linux-x64/package.json', 'extension/dist/node_modules/@img/sharp-libvips-linux-x64/package.json',
 ];
 /** Sources, tests, the sample and maps of sources. */

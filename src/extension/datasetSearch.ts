@@ -4,7 +4,7 @@ import path from 'node:path';
 import { hasDecodedExtension } from '../dataset/imageFormat.js';
 import { looksLikeDataset, type DatasetSummary } from '../dataset/listing.js';
 import { formatCount } from '../metrics/format.js';
-import type { Localiser } from './localiser.js';
+import type { Localiser } from '../protocol/localiser.js';
 
 /** A folder that can be trained on. */
 export interface FoundDataset extends DatasetSummary {

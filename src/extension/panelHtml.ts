@@ -1,4 +1,6 @@
-// The panel's document: a strict policy, one script with a nonce, one style sheet. Nothing from disk is ever written into it.
+// The panel's document: a strict policy, one script with a nonce, one style sheet. Of what is on disk only the translations are written into
+// it, as the value of an attribute.
+import type { Translations } from '../protocol/localiser.js';
 
 export interface PanelHtmlParts {
   /** Fresh for each document. */
@@ -9,9 +11,11 @@ export interface PanelHtmlParts {
   readonly style: string;
   /** BCP 47, from `vscode.env.language`. */
   readonly language: string;
+  /** `vscode.l10n.bundle`; undefined in English. */
+  readonly words: Translations | undefined;
 }
 
-export function panelHtml({ nonce, cspSource, script, style, language }: PanelHtmlParts): string {
+export function panelHtml({ nonce, cspSource, script, style, language, words }: PanelHtmlParts): string {
   const policy = ['default-src \'none\'', `script-src 'nonce-${nonce}'`, `style-src ${cspSource}`, `font-src ${cspSource}`].join('; ');
   return `<!DOCTYPE html>
 <html lang="${escapeAttribute(language)}">
@@ -23,7 +27,7 @@ export function panelHtml({ nonce, cspSource, script, style, language }: PanelHt
   <title>Thaw</title>
 </head>
 <body>
-  <div id="app"></div>
+  <div id="app"${words === undefined ? '' : ` data-words="${escapeAttribute(JSON.stringify(words))}"`}></div>
   <script nonce="${escapeAttribute(nonce)}" src="${escapeAttribute(script)}"></script>
 </body>
 </html>

@@ -1,10 +1,10 @@
 // What the trees, quick picks, the status bar and the notification say about a run: words and marks only, no `vscode`.
 import { formatAccuracy, formatClock, formatInterval } from '../metrics/format.js';
+import type { Localiser } from '../protocol/localiser.js';
 import type { RunState, Score } from '../protocol/run.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { isLiveState } from '../runs/liveness.js';
 import { isUnreadable } from '../runs/readRun.js';
-import type { Localiser } from './localiser.js';
 import { plainName, plainText, sentences } from './plainText.js';
 
 /** A tree row. `icon` is a codicon, `colour` a theme colour. */

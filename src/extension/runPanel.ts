@@ -132,6 +132,7 @@ class RunPanel {
       script: webview.asWebviewUri(vscode.Uri.joinPath(dist, 'webview.js')).toString(),
       style: webview.asWebviewUri(vscode.Uri.joinPath(dist, 'webview.css')).toString(),
       language: vscode.env.language,
+      words: vscode.l10n.bundle,
     });
   }
 
@@ -316,6 +317,7 @@ class RunPanel {
     try {
       const comparison: Comparison = await compareRuns(snapshots, {
         predictions: (run) => readPredictions(run.directory, { within: this.services.runs.workspaceFolderOf(run.directory) }),
+        l10n: this.services.l10n,
       });
       return { type: 'comparison', comparison };
     } catch (error) {

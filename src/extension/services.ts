@@ -1,9 +1,9 @@
 // What the features share. Each is made once, at activation; none does any work before it is asked.
 import type * as vscode from 'vscode';
+import type { Localiser } from '../protocol/localiser.js';
 import type { DatasetStore } from './datasetStore.js';
 import type { EngineSetUp } from './engineSetUp.js';
 import type { Installation } from './installation.js';
-import type { Localiser } from './localiser.js';
 import type { RunEndings } from './runEndings.js';
 import type { RunPanels } from './runPanel.js';
 import type { RunStore } from './runStore.js';

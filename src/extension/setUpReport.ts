@@ -1,6 +1,6 @@
 // What `thaw doctor` found, as a page to read and to copy into a report. No `vscode`.
 import * as v from 'valibot';
-import type { Localiser } from './localiser.js';
+import type { Localiser } from '../protocol/localiser.js';
 
 export const doctorSchema = v.object({
   checks: v.array(v.object({ name: v.string(), state: v.picklist(['ok', 'warning', 'missing']), detail: v.string() })),

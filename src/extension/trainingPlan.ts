@@ -1,7 +1,7 @@
 // What a person weighs before a run: which strategy, and how long it will take. Words and rules only, no `vscode`.
 import * as v from 'valibot';
+import type { Localiser } from '../protocol/localiser.js';
 import { STRATEGIES, type Strategy } from '../protocol/run.js';
-import type { Localiser } from './localiser.js';
 
 /** What `thaw estimate FOLDER --json` prints; measured on two batches. */
 const seconds = v.object({ seconds: v.pipe(v.number(), v.finite(), v.minValue(0)) });

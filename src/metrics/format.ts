@@ -48,11 +48,6 @@ export function formatClock(seconds: number | undefined): string {
   return hours > 0 ? `${formatCount(hours)}:${two(minutes)}:${two(rest)}` : `${String(minutes)}:${two(rest)}`;
 }
 
-/** Time left: `about 0:10 left`, and `estimating` while it isn't known (before the first epoch's end). */
-export function formatTimeLeft(seconds: number | undefined): string {
-  return present(seconds) && seconds >= 0 ? `about ${formatClock(seconds)} left` : 'estimating';
-}
-
 /** Images a second: `138 img/s`, below 100 `87.4 img/s`. */
 export function formatSpeed(imagesPerSecond: number | undefined): string {
   return present(imagesPerSecond) ? `${oneDecimalBelow100(imagesPerSecond)} img/s` : MISSING;

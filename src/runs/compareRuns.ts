@@ -2,6 +2,7 @@
 import { holm, mcnemarExact } from '../metrics/significance.js';
 import type { Comparison, PairedTest, UntestedPair } from '../protocol/comparison.js';
 import { ThawError } from '../protocol/errors.js';
+import { ENGLISH, type Localiser } from '../protocol/localiser.js';
 import type { Prediction } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { readPredictions } from './readRun.js';
@@ -13,6 +14,8 @@ const MAX_RUNS = 12;
 export interface CompareOptions {
   /** The stored predictions of a run; by default read from its folder. */
   readonly predictions?: (run: RunSnapshot) => Promise<readonly Prediction[]>;
+  /** English by default. */
+  readonly l10n?: Localiser;
 }
 
 /**
@@ -26,29 +29,30 @@ export async function compareRuns(snapshots: readonly RunSnapshot[], options: Co
   const accuracy = (run: RunSnapshot): number => run.record.result?.accuracy ?? -1;
   const distinct = snapshots.filter((run, index) => snapshots.findIndex((other) => other.directory === run.directory) === index);
   const runs = distinct.sort((a, b) => accuracy(b) - accuracy(a)); // a stable sort: ties stay as asked for
-  const names = runNames(runs);
-  const answers = new Map(await Promise.all(runs.map(async (run, index) => [run, await answersOf(run, names[index] ?? '', read)] as const)));
+  const l10n = options.l10n ?? ENGLISH;
+  const names = runNames(runs, l10n);
+  const answers = new Map(await Promise.all(runs.map(async (run, index) => [run, await answersOf(run, names[index] ?? '', read, l10n)] as const)));
 
   const found: (Omit<PairedTest, 'pHolm'> | UntestedPair)[] = [];
   for (const [i, first] of runs.entries()) {
     for (const [k, second] of runs.entries()) {
       if (k <= i) continue;
       const [firstName, secondName] = [names[i] ?? '', names[k] ?? ''];
-      found.push({ first: first.directory, second: second.directory, ...testPair(first, second, firstName, secondName, answers.get(first), answers.get(second)) });
+      found.push({ first: first.directory, second: second.directory, ...testPair([first, firstName, answers.get(first)], [second, secondName, answers.get(second)], l10n) });
     }
   }
   const corrected = holm(found.flatMap((pair) => ('p' in pair ? [pair.p] : [])));
   let next = 0;
   const pairs = found.map((pair): PairedTest | UntestedPair => ('p' in pair ? { ...pair, pHolm: corrected[next++] ?? 1 } : pair));
-  return { runs, pairs, verdict: verdictOn(runs, pairs) };
+  return { runs, pairs, verdict: verdictOn(runs, pairs, l10n) };
 }
 
 /** Image (path and content) → whether the run is right on it; or why that isn't known. */
 type Answers = { readonly right: ReadonlyMap<string, boolean> } | { readonly reason: string };
 
-async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot) => Promise<readonly Prediction[]>): Promise<Answers> {
+async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot) => Promise<readonly Prediction[]>, l10n: Localiser): Promise<Answers> {
   const { result } = run.record;
-  if (result === undefined) return { reason: soFar(run, name) };
+  if (result === undefined) return { reason: soFar(run, name, l10n) };
   let predictions: readonly Prediction[];
   try {
     predictions = await read(run);
@@ -60,31 +64,36 @@ async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot
   const right = new Map(scored.map(({ path, sha256, truth, predicted }) => [`${sha256} ${path}`, truth === predicted]));
   const correct = [...right.values()].filter(Boolean).length;
   if (right.size !== scored.length || right.size !== result.total || correct !== result.correct) {
-    return { reason: `The stored predictions of ${name} don't agree with its result: ${correct} of ${right.size} right, not ${result.correct} of ${result.total}.` };
+    return { reason: l10n.t('The stored predictions of {0} don\'t agree with its result: {1} of {2} right, not {3} of {4}.', name, correct, right.size, result.correct, result.total) };
   }
   return { right };
 }
 
+type Compared = readonly [run: RunSnapshot, name: string, answers: Answers | undefined];
+
 function testPair(
-  first: RunSnapshot, second: RunSnapshot, firstName: string, secondName: string, firstAnswers: Answers | undefined, secondAnswers: Answers | undefined,
+  [first, firstName, firstAnswers]: Compared, [second, secondName, secondAnswers]: Compared, l10n: Localiser,
 ): Omit<PairedTest, 'first' | 'second' | 'pHolm'> | { readonly reason: string } {
   if (firstAnswers === undefined || secondAnswers === undefined) throw new Error('a run was compared that was not read');
   for (const [run, answers] of [[first, firstAnswers], [second, secondAnswers]] as const) if (run.record.result === undefined && 'reason' in answers) return answers;
   const [a, b] = [first.record, second.record];
   if (a.result !== undefined && b.result !== undefined && a.result.accuracySplit !== b.result.accuracySplit) {
-    return { reason: `${capitalised(firstName)} is scored on the ${a.result.accuracySplit} images, ${secondName} on the ${b.result.accuracySplit} images.` };
+    return { reason: capitalised(a.result.accuracySplit === 'test'
+      ? l10n.t('{0} is scored on the test images, {1} on the validation images.', firstName, secondName)
+      : l10n.t('{0} is scored on the validation images, {1} on the test images.', firstName, secondName)) };
   }
   if (a.data === undefined || a.data.fingerprint !== b.data?.fingerprint) {
-    return { reason: `${capitalised(firstName)} and ${secondName} saw different splits of the images, so they can't be compared image by image.` };
+    return { reason: capitalised(l10n.t('{0} and {1} saw different splits of the images, so they can\'t be compared image by image.', firstName, secondName)) };
   }
   if ('reason' in firstAnswers) return firstAnswers;
   if ('reason' in secondAnswers) return secondAnswers;
+  const otherImages = { reason: l10n.t('The stored predictions of {0} and {1} are not of the same images.', firstName, secondName) };
   const counts = { images: firstAnswers.right.size, bothRight: 0, onlyFirstRight: 0, onlySecondRight: 0, bothWrong: 0 };
   for (const [image, firstRight] of firstAnswers.right) {
     const secondRight = secondAnswers.right.get(image);
-    if (secondRight === undefined) return { reason: `The stored predictions of ${firstName} and ${secondName} are not of the same images.` };
+    if (secondRight === undefined) return otherImages;
     counts[firstRight ? (secondRight ? 'bothRight' : 'onlyFirstRight') : secondRight ? 'onlySecondRight' : 'bothWrong'] += 1;
   }
-  if (secondAnswers.right.size !== counts.images) return { reason: `The stored predictions of ${firstName} and ${secondName} are not of the same images.` };
+  if (secondAnswers.right.size !== counts.images) return otherImages;
   return { ...counts, p: mcnemarExact(counts.onlyFirstRight, counts.onlySecondRight) };
 }

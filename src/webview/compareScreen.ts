@@ -1,6 +1,7 @@
 // The Compare tab: curves over each other, the verdict beside them, then the numbers, the pairs and the raw values.
 import { formatAccuracy, formatClock, formatDifference, formatInterval, formatParameters, formatSpeed } from '../metrics/format.js';
 import type { Comparison } from '../protocol/comparison.js';
+import { adviceLead, runNames } from '../runs/verdict.js';
 import { accuracyAxis, accuracyTick, intervalAxis, type Axis } from './axes.js';
 import { comparedPairs, comparedRuns, comparisonFacts, comparisonSummary, type ComparedRun } from './compareView.js';
 import { button, h, icon, setChildren, setText, spoken, type Child } from './dom.js';
@@ -9,6 +10,7 @@ import { LineChart } from './lineChart.js';
 import { swatch } from './marks.js';
 import { majorityBaseline, secondsElapsed } from './runView.js';
 import { ValuesTable } from './valuesTable.js';
+import { t, WORDS } from './words.js';
 
 export interface CompareScreenActions {
   addRun(): void;
@@ -30,25 +32,25 @@ export class CompareScreen {
   private readonly title = h('span');
   private readonly aside = h('bdi', { class: 'aside name' });
   private readonly meta = h('ul', { class: 'meta' });
-  private readonly verdict = h('section', { class: 'verdict', 'aria-label': 'Verdict' });
-  private readonly chart = new LineChart({ title: 'Val accuracy', format: formatAccuracy, tick: accuracyTick });
+  private readonly verdict = h('section', { class: 'verdict', 'aria-label': t('Verdict') });
+  private readonly chart = new LineChart({ title: t('Val accuracy'), format: formatAccuracy, tick: accuracyTick });
   private readonly resultsHead = h('thead');
   private readonly resultsBody = h('tbody');
   private readonly pairsBody = h('tbody');
-  private readonly pairs = h('table', { class: 'table stack pairs' }, h('caption', {}, 'Pairs, image by image'),
-    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Pair'), ...['Difference', 'Only first right', 'Only second right', 'p, corrected'].map((label) => h('th', { scope: 'col', class: 'num' }, label)), h('th', { scope: 'col' }, 'Verdict'))),
+  private readonly pairs = h('table', { class: 'table stack pairs' }, h('caption', {}, t('Pairs, image by image')),
+    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Pair')), ...numberHeads(t('Difference'), t('Only first right'), t('Only second right'), t('p, corrected')), h('th', { scope: 'col' }, t('Verdict')))),
     this.pairsBody);
-  private readonly values = new ValuesTable('Values by epoch', () => undefined);
+  private readonly values = new ValuesTable(t('Values by epoch'), () => undefined);
   private readonly frame: readonly HTMLElement[];
   private axis: Axis | undefined;
   private axisOf = '';
 
   constructor(private readonly callbacks: CompareScreenActions, private readonly now: () => number) {
-    const add = button('Add run', { glyph: 'add', action: 'addRun', onClick: () => this.callbacks.addRun() });
+    const add = button(t('Add run'), { glyph: 'add', action: 'addRun', onClick: () => this.callbacks.addRun() });
     this.frame = [
       h('header', { class: 'head' }, h('div', { class: 'head-row' }, h('h1', {}, this.title, this.aside), h('div', { class: 'actions' }, add)), this.meta),
       h('div', { class: 'compare-top' }, this.chart.element, this.verdict),
-      h('table', { class: 'table stack results' }, h('caption', { class: 'sr' }, 'Results of the runs'), this.resultsHead, this.resultsBody),
+      h('table', { class: 'table stack results' }, h('caption', { class: 'sr' }, t('Results of the runs')), this.resultsHead, this.resultsBody),
       this.pairs,
       this.values.element,
     ];
@@ -65,8 +67,8 @@ export class CompareScreen {
     this.blank.hidden = any;
     if (!any) {
       setChildren(this.blank, JSON.stringify([reason]), () => [
-        icon('graph-line'), h('h1', {}, 'Nothing to compare yet'), h('p', {}, reason ?? 'Add two runs on the same images to see whether one is better.'),
-        h('div', { class: 'actions' }, button('Add run', { glyph: 'add', action: 'addRun', onClick: () => this.callbacks.addRun() })),
+        icon('graph-line'), h('h1', {}, t('Nothing to compare yet')), h('p', {}, reason ?? t('Add two runs on the same images to see whether one is better.')),
+        h('div', { class: 'actions' }, button(t('Add run'), { glyph: 'add', action: 'addRun', onClick: () => this.callbacks.addRun() })),
       ]);
       return;
     }
@@ -81,16 +83,17 @@ export class CompareScreen {
 
   private showHead(runs: readonly ComparedRun[]): void {
     const strategies = new Set(runs.map(({ run }) => run.record.configuration.strategy));
-    setText(this.title, strategies.size === 2 ? 'Freeze or finetune' : 'Runs compared');
+    setText(this.title, strategies.size === 2 ? t('Freeze or finetune') : t('Runs compared'));
     setText(this.aside, [...new Set(runs.map(({ run }) => run.record.dataset.name))].join(', '));
     const { device, facts } = comparisonFacts(runs);
     setChildren(this.meta, JSON.stringify([device, facts]), () => [h('li', {}, icon('chip'), device), ...facts.map((fact) => h('li', {}, fact))]);
   }
 
-  private showVerdict({ verdict }: Comparison, reason: string | undefined): void {
+  private showVerdict({ verdict, runs }: Comparison, reason: string | undefined): void {
+    const leads = runNames(runs, WORDS).map((name) => adviceLead(name, WORDS));
     setChildren(this.verdict, JSON.stringify([verdict, reason]), () => [
       h('h2', { class: 'verdict-title' }, verdict.title),
-      ...verdict.body.map((paragraph) => h('p', {}, ...paragraphParts(paragraph))),
+      ...verdict.body.map((paragraph) => h('p', {}, ...paragraphParts(paragraph, leads))),
       reason !== undefined && h('p', {}, reason),
       verdict.note !== undefined && h('p', { class: 'fine' }, verdict.note),
     ]);
@@ -119,11 +122,11 @@ export class CompareScreen {
     const axis = intervalAxis(runs.flatMap(({ interval }) => (interval ? [interval[0]] : [])));
     const anyTest = runs.some(({ onTest }) => onTest);
     setChildren(this.resultsHead, JSON.stringify(axis), () => [h('tr', {},
-      h('th', { class: 'c-check' }, spoken('Show')), h('th', { scope: 'col' }, 'Run'),
-      ...['Accuracy', '95% interval'].map((label) => h('th', { scope: 'col', class: 'num' }, label)),
-      h('th', { class: 'c-interval' }, spoken('Interval, drawn'), drawScale(axis)),
-      ...['Against best', 'Time', 'Speed', 'Params trained'].map((label) => h('th', { scope: 'col', class: 'num' }, label)),
-      h('th', { class: 'c-remove' }, spoken('Remove')))]);
+      h('th', { class: 'c-check' }, spoken(t('Show'))), h('th', { scope: 'col' }, t('Run')),
+      ...numberHeads(t('Accuracy'), t('95% interval')),
+      h('th', { class: 'c-interval' }, spoken(t('Interval, drawn')), drawScale(axis)),
+      ...numberHeads(t('Against best'), t('Time'), t('Speed'), t('Params trained')),
+      h('th', { class: 'c-remove' }, spoken(t('Remove'))))]);
     const best = runs[0]?.accuracy;
     const rows = runs.map((compared, index) => this.rowCells(compared, index === 0, best, axis, anyTest));
     const order = JSON.stringify(runs.map(({ run }) => run.directory));
@@ -137,9 +140,9 @@ export class CompareScreen {
       const box = row.querySelector('input');
       if (box) {
         box.checked = !off;
-        box.setAttribute('aria-label', `Show the curve of ${compared.label}`);
+        box.setAttribute('aria-label', t('Show the curve of {0}', compared.label));
       }
-      row.querySelector('.c-remove button')?.setAttribute('aria-label', `Remove ${compared.label} from the comparison`);
+      row.querySelector('.c-remove button')?.setAttribute('aria-label', t('Remove {0} from the comparison', compared.label));
       const name = row.querySelector('.c-run');
       if (name instanceof HTMLElement) setChildren(name, JSON.stringify([compared.label, compared.mark]), () => this.nameCell(compared));
       cells.forEach(({ key, content }, at) => {
@@ -163,9 +166,10 @@ export class CompareScreen {
     const { id } = run.record;
     const box = h('input', { type: 'checkbox' });
     const remove = h('button', { type: 'button', class: 'icon-button', 'data-action': 'removeRun' }, icon('close'));
-    const labels = ['accuracy', '95% interval', '', 'against best', 'time', 'speed', 'params trained'];
+    const number = (label: string) => h('td', { class: 'num', 'data-label': label });
     const row = h('tr', { class: 'row', 'data-run': id }, h('td', { class: 'c-check' }, box), h('th', { scope: 'row', class: 'c-run' }),
-      ...labels.map((label) => (label ? h('td', { class: label === 'accuracy' ? 'num strong' : 'num', 'data-label': label }) : h('td', { class: 'c-interval' }))),
+      h('td', { class: 'num strong', 'data-label': t('accuracy') }), number(t('95% interval')), h('td', { class: 'c-interval' }),
+      number(t('against best')), number(t('time')), number(t('speed')), number(t('params trained')),
       h('td', { class: 'c-remove' }, remove));
     box.addEventListener('change', () => this.callbacks.setHidden(id, !box.checked));
     remove.addEventListener('click', (event) => {
@@ -183,7 +187,7 @@ export class CompareScreen {
   private rowCells({ run, accuracy, interval, mark, onTest, live }: ComparedRun, first: boolean, best: number | undefined, axis: Axis, anyTest: boolean): { key: string; content: () => Child[] }[] {
     const { result, configuration } = run.record;
     const text = (value: string) => ({ key: value, content: () => [value] });
-    const split = anyTest ? (onTest ? ' test' : ' val') : '';
+    const split = anyTest ? ` ${onTest ? t('test') : t('val')}` : '';
     const seconds = secondsElapsed(run, this.now());
     return [
       { key: `${String(accuracy)}${split}`, content: () => [h('span', {}, formatAccuracy(accuracy), split && h('span', { class: 'muted' }, split))] },
@@ -192,7 +196,7 @@ export class CompareScreen {
         key: JSON.stringify([accuracy, interval, axis, mark]),
         content: () => (accuracy === undefined || !interval ? [] : [drawInterval({ value: accuracy, interval, axis, tone: configuration.strategy, mark })]),
       },
-      first ? { key: 'best', content: () => [h('span', { class: 'muted' }, 'best')] }
+      first ? { key: 'best', content: () => [h('span', { class: 'muted' }, t('best'))] }
         : text(accuracy === undefined || best === undefined ? formatDifference(undefined) : formatDifference(accuracy - best)),
       text(formatClock(seconds !== undefined && live ? Math.floor(seconds) : seconds)),
       text(formatSpeed(result?.imagesPerSecond ?? run.epochs.at(-1)?.imagesPerSecond)),
@@ -205,17 +209,21 @@ export class CompareScreen {
     this.pairs.hidden = pairs.length === 0;
     setChildren(this.pairsBody, JSON.stringify(pairs), () => pairs.map((pair) => h('tr', {},
       h('th', { scope: 'row' }, pair.label),
-      h('td', { class: 'num', 'data-label': 'difference' }, pair.difference),
-      h('td', { class: 'num', 'data-label': 'only first right' }, pair.onlyFirst),
-      h('td', { class: 'num', 'data-label': 'only second right' }, pair.onlySecond),
-      h('td', { class: 'num', 'data-label': 'p, corrected' }, pair.p),
+      h('td', { class: 'num', 'data-label': t('difference') }, pair.difference),
+      h('td', { class: 'num', 'data-label': t('only first right') }, pair.onlyFirst),
+      h('td', { class: 'num', 'data-label': t('only second right') }, pair.onlySecond),
+      h('td', { class: 'num', 'data-label': t('p, corrected') }, pair.p),
       h('td', { class: 'c-verdict' }, pair.significant ? h('strong', {}, pair.verdict) : pair.verdict))));
   }
 }
 
+function numberHeads(...labels: readonly string[]): HTMLElement[] {
+  return labels.map((label) => h('th', { scope: 'col', class: 'num' }, label));
+}
+
 /** `Take freeze: as good here` with its lead in bold, and `p = .41` kept on one line. */
-function paragraphParts(paragraph: string): Child[] {
-  const lead = /^Take [^:]+:/.exec(paragraph)?.[0] ?? '';
+function paragraphParts(paragraph: string, leads: readonly string[]): Child[] {
+  const lead = leads.find((candidate) => paragraph.startsWith(candidate)) ?? '';
   const rest = paragraph.slice(lead.length).split(/(\bp [=<] [.\d]+)/);
   return [lead !== '' && h('strong', {}, lead), ...rest.map((part, index) => (index % 2 === 1 ? h('span', { class: 'p-value' }, part) : part))];
 }

@@ -5,6 +5,7 @@ import type { RunSnapshot } from '../protocol/snapshot.js';
 import { capitalised, isTested, runNames, SIGNIFICANCE } from '../runs/verdict.js';
 import { strategyMark, type Mark } from './marks.js';
 import { backboneTitle, isLive } from './runView.js';
+import { t, WORDS } from './words.js';
 
 export interface ComparedRun {
   readonly run: RunSnapshot;
@@ -34,7 +35,7 @@ function alike(values: readonly unknown[]): boolean {
 }
 
 export function comparedRuns(runs: readonly RunSnapshot[]): ComparedRun[] {
-  const labels = runNames(runs);
+  const labels = runNames(runs, WORDS);
   const seen = { freeze: 0, finetune: 0 };
   // The fill goes by age, not by rank, so that a run keeps its mark while the ranking changes.
   const byAge = [...runs].sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt) || a.record.id.localeCompare(b.record.id));
@@ -47,7 +48,7 @@ export function comparedRuns(runs: readonly RunSnapshot[]): ComparedRun[] {
     const numbers = result ? { accuracy: result.accuracy, interval: result.interval } : best ? { accuracy: best.validation.accuracy, interval: best.interval } : {};
     const label = labels[index] ?? strategy;
     return {
-      run, label: live ? `${label}, so far` : label, mark: marks.get(run) ?? strategyMark(strategy), live, ...numbers,
+      run, label: live ? t('{0}, so far', label) : label, mark: marks.get(run) ?? strategyMark(strategy), live, ...numbers,
       onTest: result?.accuracySplit === 'test', ...(best && { bestEpoch: best.epoch }),
     };
   });
@@ -57,9 +58,9 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
   const labelOf = (key: string) => runs.find(({ run }) => run.record.id === key || run.directory === key)?.label ?? key;
   return comparison.pairs.map((pair) => {
     const [first, second] = [labelOf(pair.first), labelOf(pair.second)];
-    const label = `${first} against ${second}`;
+    const label = t('{0} against {1}', first, second);
     if (!isTested(pair)) {
-      return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: `No test. ${pair.reason}`, significant: false };
+      return { label, difference: MISSING, onlyFirst: MISSING, onlySecond: MISSING, p: MISSING, verdict: t('No test. {0}', pair.reason), significant: false };
     }
     const significant = pair.pHolm < SIGNIFICANCE;
     const better = pair.onlyFirstRight > pair.onlySecondRight ? first : second;
@@ -69,7 +70,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
       onlyFirst: String(pair.onlyFirstRight),
       onlySecond: String(pair.onlySecondRight),
       p: formatP(pair.pHolm).replace(/^p (?:= )?/, ''),
-      verdict: significant ? `${capitalised(better)} is better` : 'No detectable difference',
+      verdict: significant ? capitalised(t('{0} is better', better)) : t('No detectable difference'),
       significant,
     };
   });
@@ -87,16 +88,17 @@ export function comparisonFacts(runs: readonly ComparedRun[]): { device: string;
   const scored = known && (onTest ? known.test : known.validation);
   const backbones = [...new Set(records.map((record) => backboneTitle(record.configuration.backbone)))].join(', ');
   return {
-    device: alike(devices) ? devices[0] ?? MISSING : 'different devices',
+    device: alike(devices) ? devices[0] ?? MISSING : t('different devices'),
     facts: [
-      [backbones, alike(epochs) ? `${epochs[0] ?? 0} epochs` : 'different numbers of epochs', alike(seeds) ? `seed ${seeds[0] ?? 0}` : 'different seeds'].join(', '),
-      fingerprints.some((fingerprint) => fingerprint === undefined) ? 'split not known yet for every run'
-        : alike(fingerprints) ? `same ${scored ?? 0} ${onTest ? 'test' : 'validation'} images in every run` : 'the runs were scored on different splits',
+      [backbones, alike(epochs) ? t('{0} epochs', epochs[0] ?? 0) : t('different numbers of epochs'), alike(seeds) ? t('seed {0}', seeds[0] ?? 0) : t('different seeds')].join(', '),
+      fingerprints.some((fingerprint) => fingerprint === undefined) ? t('split not known yet for every run')
+        : !alike(fingerprints) ? t('the runs were scored on different splits')
+          : onTest ? t('same {0} test images in every run', scored ?? 0) : t('same {0} validation images in every run', scored ?? 0),
     ],
   };
 }
 
 /** What the chart says to a screen reader. */
 export function comparisonSummary(runs: readonly ComparedRun[]): string {
-  return `${runs.map(({ label, accuracy }) => `${label} ${formatAccuracy(accuracy)}`).join(', ')}.`;
+  return `${runs.map(({ label, accuracy }) => t('{0} {1}', label, formatAccuracy(accuracy))).join(', ')}.`;
 }

@@ -6,6 +6,7 @@ import { axisTicks, epochRange, epochTicks, type Axis } from './axes.js';
 import { h, setChildren, setText } from './dom.js';
 import { paintMark, swatch, type Mark } from './marks.js';
 import { readPalette, type LineTone, type Palette } from './theme.js';
+import { t } from './words.js';
 
 Chart.register(LineController, LineElement, PointElement, LinearScale);
 
@@ -67,7 +68,7 @@ export class LineChart {
   private cursor: number | undefined;
 
   constructor(private readonly options: LineChartOptions) {
-    const frame = h('div', { class: 'chart-frame', tabindex: 0, role: 'group', 'aria-label': `${options.title}: arrow keys move the epoch cursor` }, this.canvas);
+    const frame = h('div', { class: 'chart-frame', tabindex: 0, role: 'group', 'aria-label': t('{0}: arrow keys move the epoch cursor', options.title) }, this.canvas);
     this.element = h('section', { class: 'chart' }, h('div', { class: 'chart-head' }, h('h2', {}, options.title), this.readout), frame, this.live);
     this.chart = this.createChart();
     frame.addEventListener('pointermove', (event) => this.moveAll(Math.round(this.chart.scales['x']?.getValueForPixel(event.offsetX) ?? 1)));
@@ -137,8 +138,8 @@ export class LineChart {
     if (!(event.key in targets) || (event.key === 'b' && best === undefined)) return;
     event.preventDefault();
     this.moveAll(targets[event.key]);
-    const shown = this.content.series.filter((one) => !one.hidden).map((one) => `${one.label} ${this.values.get(one.id)?.textContent ?? ''}`);
-    this.live.textContent = this.lastEpoch() === 0 ? 'No epoch yet' : `Epoch ${this.cursor ?? this.lastEpoch()}: ${shown.join(', ')}`;
+    const shown = this.content.series.filter((one) => !one.hidden).map((one) => t('{0} {1}', one.label, this.values.get(one.id)?.textContent ?? ''));
+    this.live.textContent = this.lastEpoch() === 0 ? t('No epoch yet') : t('Epoch {0}: {1}', this.cursor ?? this.lastEpoch(), shown.join(', '));
   }
 
   private showReadout(): void {
@@ -155,7 +156,7 @@ export class LineChart {
       const element = this.values.get(one.id);
       if (element) setText(element, value === undefined || one.hidden ? MISSING : this.options.format(value));
     }
-    setText(this.epochText, at === 0 ? '' : `epoch ${at}`);
+    setText(this.epochText, at === 0 ? '' : t('epoch {0}', at));
   }
 
   private colour(tone: LineTone): string {
@@ -200,7 +201,7 @@ export class LineChart {
             grid: { display: false },
             border: { color: this.palette.axis }, // no function here: see refreshColours
             afterBuildTicks: (axis) => { axis.ticks = epochTicks(this.content.epochs).map((value) => ({ value })); },
-            ticks: { color: muted, font, maxRotation: 0, autoSkip: false, padding: 4, align: 'inner', callback: (value) => (value === this.content.epochs ? `epoch ${value}` : String(value)) },
+            ticks: { color: muted, font, maxRotation: 0, autoSkip: false, padding: 4, align: 'inner', callback: (value) => (value === this.content.epochs ? t('epoch {0}', value) : String(value)) },
           },
           y: {
             border: { display: false },
@@ -287,7 +288,7 @@ export class LineChart {
     ctx.font = `11px ${this.palette.fontFamily}`;
     ctx.textAlign = 'center';
     ctx.textBaseline = 'top';
-    ctx.fillText('best', Math.min(at, area.right - 8), area.top - TOP_PADDING);
+    ctx.fillText(t('best'), Math.min(at, area.right - 8), area.top - TOP_PADDING);
   }
 
   private paintMarks({ ctx, scales }: Chart): void {

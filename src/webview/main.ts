@@ -7,6 +7,7 @@ import { parseHostMessage } from './hostMessages.js';
 import { RunScreen } from './runScreen.js';
 import { watchTheme } from './theme.js';
 import { throttle } from './throttle.js';
+import { parseTranslations, t, translateWith } from './words.js';
 
 interface VsCodeApi {
   postMessage(message: WebviewMessage): void;
@@ -20,7 +21,7 @@ type Tab = PanelState['tab'];
 type RunMessage = Extract<HostMessage, { type: 'run' }>;
 type ComparisonMessage = Extract<HostMessage, { type: 'comparison' }>;
 
-const TABS: readonly (readonly [Tab, string])[] = [['run', 'Run'], ['compare', 'Compare']];
+const TABS: readonly Tab[] = ['run', 'compare'];
 
 /** Ticks of the elapsed time, and the rest before scrolling is remembered, ms. */
 const TICK_MS = 1000;
@@ -49,7 +50,7 @@ class Panel {
   /** The host's clock minus ours, ms. */
   private clockOffset = 0;
   private readonly tabButtons = new Map<Tab, HTMLButtonElement>();
-  private readonly openRecord = h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Open run.json', title: 'Open run.json', 'data-action': 'openRecord' }, icon('go-to-file'));
+  private readonly openRecord = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('Open {0}', 'run.json'), title: t('Open {0}', 'run.json'), 'data-action': 'openRecord' }, icon('go-to-file'));
   private readonly runScreen: RunScreen;
   private readonly compareScreen: CompareScreen;
   private readonly drawRun: () => void;
@@ -88,18 +89,19 @@ class Panel {
   }
 
   private topBar(): HTMLElement {
-    const buttons = TABS.map(([tab, label]) => {
-      const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, label);
+    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare') };
+    const buttons = TABS.map((tab) => {
+      const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, labels[tab]);
       element.addEventListener('click', () => this.selectTab(tab));
       this.tabButtons.set(tab, element);
       return element;
     });
     const list = h('div', { role: 'tablist', 'aria-label': 'Thaw', class: 'tabs' }, ...buttons);
     list.addEventListener('keydown', (event) => {
-      const at = TABS.findIndex(([tab]) => tab === this.state.tab);
+      const at = TABS.indexOf(this.state.tab);
       const targets: Readonly<Record<string, number>> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 };
       const to = targets[event.key];
-      const next = to === undefined ? undefined : TABS.at(to % TABS.length)?.[0];
+      const next = to === undefined ? undefined : TABS.at(to % TABS.length);
       if (!next) return;
       event.preventDefault();
       this.selectTab(next);
@@ -224,4 +226,5 @@ window.addEventListener('error', (event) => reportError(api, event.error ?? even
 window.addEventListener('unhandledrejection', (event) => reportError(api, event.reason));
 const root = document.getElementById('app');
 if (!root) throw new Error('The panel\'s page has no element with the id app');
+translateWith(parseTranslations(root.dataset['words']));
 new Panel(root, api);

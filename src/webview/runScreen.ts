@@ -10,6 +10,7 @@ import { LineChart } from './lineChart.js';
 import { strategyMark } from './marks.js';
 import { runView, type RunView, type Tile } from './runView.js';
 import { ValuesTable } from './valuesTable.js';
+import { t } from './words.js';
 
 export interface RunScreenActions {
   stop(): void;
@@ -59,7 +60,7 @@ export class RunScreen {
   private readonly meta = h('ul', { class: 'meta' });
   private readonly fill = h('div', { class: 'progress-fill' });
   private readonly ticks = h('div', { class: 'progress-ticks' });
-  private readonly track = h('div', { class: 'progress-track', role: 'progressbar', 'aria-label': 'Training progress', 'aria-valuemin': 0 }, this.fill, this.ticks);
+  private readonly track = h('div', { class: 'progress-track', role: 'progressbar', 'aria-label': t('Training progress'), 'aria-valuemin': 0 }, this.fill, this.ticks);
   private readonly message = h('span', { class: 'progress-what' });
   private readonly elapsed = h('span', { class: 'progress-elapsed' });
   private readonly left = h('span', { class: 'progress-left' });
@@ -72,8 +73,8 @@ export class RunScreen {
   private readonly epochTile = new TileView();
   private readonly throughput = new TileView(this.spark);
   private readonly memory = new TileView();
-  private readonly accuracy = new LineChart({ title: 'Accuracy', format: formatAccuracy, tick: accuracyTick });
-  private readonly loss = new LineChart({ title: 'Loss', format: formatLoss, tick: lossTick });
+  private readonly accuracy = new LineChart({ title: t('Accuracy'), format: formatAccuracy, tick: accuracyTick });
+  private readonly loss = new LineChart({ title: t('Loss'), format: formatLoss, tick: lossTick });
   private readonly log = h('code');
   private readonly values: ValuesTable;
   private readonly leftOut = h('details', { class: 'values left-out', hidden: true });
@@ -89,8 +90,8 @@ export class RunScreen {
 
   constructor(private readonly callbacks: RunScreenActions, private readonly now: () => number, private readonly timeOfDay: (time: number) => string) {
     LineChart.link(this.accuracy, this.loss);
-    this.values = new ValuesTable('Values by epoch', (open) => this.callbacks.valuesToggled(open));
-    const openLog = h('button', { type: 'button', class: 'link', 'data-action': 'openLog' }, 'Open log');
+    this.values = new ValuesTable(t('Values by epoch'), (open) => this.callbacks.valuesToggled(open));
+    const openLog = h('button', { type: 'button', class: 'link', 'data-action': 'openLog' }, t('Open log'));
     openLog.addEventListener('click', () => this.callbacks.openLog());
     this.frame = [
       h('header', { class: 'head' },
@@ -141,10 +142,10 @@ export class RunScreen {
     this.showCharts(run, view);
     setText(this.log, view.log);
     this.values.update([
-      { id: 'validation.accuracy', label: 'val acc', values: run.epochs.map((epoch) => epoch.validation.accuracy), format: formatAccuracy },
-      { id: 'train.accuracy', label: 'train acc', values: run.epochs.map((epoch) => epoch.train.accuracy), format: formatAccuracy },
-      { id: 'validation.loss', label: 'val loss', values: run.epochs.map((epoch) => epoch.validation.loss), format: formatLoss },
-      { id: 'train.loss', label: 'train loss', values: run.epochs.map((epoch) => epoch.train.loss), format: formatLoss },
+      { id: 'validation.accuracy', label: t('val acc'), values: run.epochs.map((epoch) => epoch.validation.accuracy), format: formatAccuracy },
+      { id: 'train.accuracy', label: t('train acc'), values: run.epochs.map((epoch) => epoch.train.accuracy), format: formatAccuracy },
+      { id: 'validation.loss', label: t('val loss'), values: run.epochs.map((epoch) => epoch.validation.loss), format: formatLoss },
+      { id: 'train.loss', label: t('train loss'), values: run.epochs.map((epoch) => epoch.train.loss), format: formatLoss },
     ]);
     this.showLeftOut(run);
     // One polite announcement an epoch; what was there when the run was opened is not read out.
@@ -168,12 +169,12 @@ export class RunScreen {
 
   private showBlank(run: UnreadableRun | undefined, cannotTrain: string | undefined): void {
     setChildren(this.blank, JSON.stringify([run?.id, run?.reason, cannotTrain]), () => (run
-      ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, 'This run can’t be read.'), h('p', {}, run.reason)]
-      : [icon('graph-line'), h('h1', {}, 'No run yet'),
-        h('p', {}, 'Pick a folder with one subfolder per class. Freeze takes seconds and shows what the images can do; finetune takes longer and can go further.'),
+      ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, t('This run can’t be read.')), h('p', {}, run.reason)]
+      : [icon('graph-line'), h('h1', {}, t('No run yet')),
+        h('p', {}, t('Pick a folder with one subfolder per class. Freeze takes seconds and shows what the images can do; finetune takes longer and can go further.')),
         cannotTrain ? h('p', { class: 'cannot' }, cannotTrain) : h('div', { class: 'actions' },
-          button('Train with freeze', { look: 'primary', action: 'trainFreeze', onClick: () => this.callbacks.train('freeze') }),
-          button('Train with finetune', { action: 'trainFinetune', onClick: () => this.callbacks.train('finetune') }))]));
+          button(t('Train with freeze'), { look: 'primary', action: 'trainFreeze', onClick: () => this.callbacks.train('freeze') }),
+          button(t('Train with finetune'), { action: 'trainFinetune', onClick: () => this.callbacks.train('finetune') }))]));
   }
 
   private showHead(run: RunSnapshot, view: RunView): void {
@@ -183,7 +184,7 @@ export class RunScreen {
     setChildren(this.stateIcon, view.state.word, () => [icon(view.state.icon, view.state.tone)]);
     setText(this.stateWord, view.state.word);
     setChildren(this.meta, JSON.stringify([view.device, view.deviceReason, view.facts]), () => [
-      h('li', {}, icon('chip'), view.deviceReason ? `${view.device}: ${view.deviceReason}` : view.device),
+      h('li', {}, icon('chip'), view.deviceReason ? t('{0}: {1}', view.device, view.deviceReason) : view.device),
       ...view.facts.map((fact) => h('li', {}, fact)),
     ]);
     const focused = this.actions.contains(document.activeElement);
@@ -193,14 +194,14 @@ export class RunScreen {
 
   private actionsOf(run: RunSnapshot, view: RunView): Child[] {
     if (view.live) {
-      const stop = button('Stop', { glyph: 'debug-stop', action: 'stop', onClick: () => this.onStop() });
+      const stop = button(t('Stop'), { glyph: 'debug-stop', action: 'stop', onClick: () => this.onStop() });
       if (this.stopping) stop.setAttribute('aria-disabled', 'true'); // not `disabled`: it would lose the focus
       return [stop];
     }
-    if (run.state === 'finished') return [button('Compare', { action: 'compare', onClick: () => this.callbacks.compare(run.directory) })];
+    if (run.state === 'finished') return [button(t('Compare'), { action: 'compare', onClick: () => this.callbacks.compare(run.directory) })];
     if (this.content.cannotTrain) return [h('span', { class: 'muted cannot' }, this.content.cannotTrain)];
     const look = run.state === 'stopped' ? 'secondary' : 'primary';
-    return [button('Train again', { look, action: 'trainAgain', onClick: () => this.callbacks.trainAgain() })];
+    return [button(t('Train again'), { look, action: 'trainAgain', onClick: () => this.callbacks.trainAgain() })];
   }
 
   private onStop(): void {
@@ -245,8 +246,8 @@ export class RunScreen {
     const of = (split: 'validation' | 'train', measure: 'accuracy' | 'loss') => epochs.map((epoch) => epoch[split][measure]);
     const mark = strategyMark(view.strategy);
     const lines = (measure: 'accuracy' | 'loss') => [
-      { id: 'val', label: 'val', tone: view.strategy, values: of('validation', measure) },
-      { id: 'train', label: 'train', tone: 'train' as const, dash: [2, 3], width: 1.5, values: of('train', measure) },
+      { id: 'val', label: t('val'), tone: view.strategy, values: of('validation', measure) },
+      { id: 'train', label: t('train'), tone: 'train' as const, dash: [2, 3], width: 1.5, values: of('train', measure) },
     ];
     this.accuracyRange = accuracyAxis(this.accuracyRange, view.baseline?.accuracy, [...of('validation', 'accuracy'), ...of('train', 'accuracy'), ...(view.best ? [view.best.interval[0]] : [])]);
     this.lossRange = lossAxis(this.lossRange, run.record.data?.classes.length ?? 2, [...of('validation', 'loss'), ...of('train', 'loss')]);
@@ -256,7 +257,7 @@ export class RunScreen {
       baseline: baseline && { value: baseline.accuracy, label: baseline.label },
       best: best && {
         epoch: best.epoch, tone: view.strategy, mark, value: best.accuracy, interval: best.interval,
-        words: [`best ${formatAccuracy(best.accuracy)}`, formatInterval(best.interval)],
+        words: [t('best {0}', formatAccuracy(best.accuracy)), formatInterval(best.interval)],
       },
     });
     this.loss.update({
@@ -273,12 +274,12 @@ export class RunScreen {
     const count = data?.leftOutCount ?? 0;
     this.leftOut.hidden = files.length + warnings.length === 0;
     setChildren(this.leftOut, JSON.stringify([files, warnings, count]), () => [
-      h('summary', {}, count > 0 ? `Left out, and why (${count})` : 'Warnings'),
-      h('div', { class: 'values-scroll', tabindex: 0, role: 'region', 'aria-label': 'Left out, and why' },
+      h('summary', {}, count > 0 ? t('Left out, and why ({0})', count) : t('Warnings')),
+      h('div', { class: 'values-scroll', tabindex: 0, role: 'region', 'aria-label': t('Left out, and why') },
         h('ul', { class: 'left-out-list' },
           ...warnings.map((warning) => h('li', {}, icon('warning', 'warn'), h('span', {}, warning))),
           ...files.map((file) => h('li', {}, h('bdi', { class: 'path' }, file.path), h('span', { class: 'muted' }, file.reason))),
-          count > files.length && h('li', { class: 'muted' }, `and ${count - files.length} more`))),
+          count > files.length && h('li', { class: 'muted' }, t('and {0} more', count - files.length)))),
     ]);
   }
 }

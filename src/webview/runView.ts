@@ -1,23 +1,26 @@
 // What the Run tab says about a snapshot, as plain data: no DOM, no clock of its own.
 import {
-  formatAccuracy, formatBytes, formatClock, formatCount, formatInterval, formatLoss, formatParameters, formatSpeed, formatTimeLeft, MISSING,
+  formatAccuracy, formatBytes, formatClock, formatCount, formatInterval, formatLoss, formatParameters, formatSpeed, MISSING,
 } from '../metrics/format.js';
-import type { BackboneName, RunData, Strategy } from '../protocol/run.js';
+import type { BackboneName, RunData, RunResult, Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import type { Tone } from './dom.js';
 import type { IconName } from './icons.js';
+import { t } from './words.js';
 
 const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = { efficientnet_lite0: 'EfficientNet-Lite0' };
 
-const STATE_LOOKS: Readonly<Record<RunSnapshot['state'], { icon: IconName; tone: Tone; word: string }>> = {
-  waiting: { icon: 'clock', tone: 'warn', word: 'Waiting' },
-  starting: { icon: 'loading', tone: 'run', word: 'Starting' },
-  running: { icon: 'loading', tone: 'run', word: 'Running' },
-  interrupted: { icon: 'warning', tone: 'warn', word: 'Interrupted' },
-  failed: { icon: 'error', tone: 'bad', word: 'Failed' },
-  finished: { icon: 'pass', tone: 'good', word: 'Finished' },
-  stopped: { icon: 'circle-slash', tone: 'quiet', word: 'Stopped' },
-};
+function stateLook(state: RunSnapshot['state']): { icon: IconName; tone: Tone; word: string } {
+  switch (state) {
+    case 'waiting': return { icon: 'clock', tone: 'warn', word: t('Waiting') };
+    case 'starting': return { icon: 'loading', tone: 'run', word: t('Starting') };
+    case 'running': return { icon: 'loading', tone: 'run', word: t('Running') };
+    case 'interrupted': return { icon: 'warning', tone: 'warn', word: t('Interrupted') };
+    case 'failed': return { icon: 'error', tone: 'bad', word: t('Failed') };
+    case 'finished': return { icon: 'pass', tone: 'good', word: t('Finished') };
+    case 'stopped': return { icon: 'circle-slash', tone: 'quiet', word: t('Stopped') };
+  }
+}
 
 export interface RunViewOptions {
   /** Milliseconds since 1970, the host's clock. */
@@ -100,7 +103,7 @@ export function majorityBaseline(data: RunData | undefined, split: 'validation' 
   const name = data.classes[counts.indexOf(most)];
   if (total === 0 || name === undefined) return undefined;
   const accuracy = most / total;
-  return { accuracy, label: `always ${shortened(name, 24)} ${formatAccuracy(accuracy)}` };
+  return { accuracy, label: t('always {0} {1}', shortened(name, 24), formatAccuracy(accuracy)) };
 }
 
 /** Cuts a long name for a place of fixed width; the whole name stands elsewhere. */
@@ -145,28 +148,24 @@ function sentences(first: string, second: string): string {
   return `${opening} ${second.replace(/\.$/, '')}`;
 }
 
-function counted(count: number, one: string, many: string): string {
-  return `${formatCount(count)} ${count === 1 ? one : many}`;
-}
-
 function progressMessage(run: RunSnapshot, options: RunViewOptions): string {
   const { record, phase, step, epochs, state } = run;
   const done = epochs.length;
-  const kept = record.result ? `. The weights of epoch ${record.result.bestEpoch} were kept` : '';
-  if (options.stopping && isLive(state)) return 'Stopping at the next batch';
+  const kept = record.result ? `. ${t('The weights of epoch {0} were kept', record.result.bestEpoch)}` : '';
+  if (options.stopping && isLive(state)) return t('Stopping at the next batch');
   if (options.note) return options.note;
   switch (state) {
-    case 'finished': return `Finished${kept}`;
-    case 'stopped': return done === 0 ? 'Stopped before the first epoch ended' : `Stopped after epoch ${done}${kept}`;
-    case 'failed': return record.failure ? sentences(record.failure.message, record.failure.next) : 'Failed; the log says more';
-    case 'interrupted': return done === 0 ? 'The trainer stopped before the first epoch ended' : `The trainer stopped after epoch ${done} without finishing`;
-    case 'waiting': return phase?.message || 'Waiting for the device';
+    case 'finished': return `${t('Finished')}${kept}`;
+    case 'stopped': return done === 0 ? t('Stopped before the first epoch ended') : `${t('Stopped after epoch {0}', done)}${kept}`;
+    case 'failed': return record.failure ? sentences(record.failure.message, record.failure.next) : t('Failed; the log says more');
+    case 'interrupted': return done === 0 ? t('The trainer stopped before the first epoch ended') : t('The trainer stopped after epoch {0} without finishing', done);
+    case 'waiting': return phase?.message || t('Waiting for the device');
     case 'starting':
     case 'running': {
       const total = record.configuration.recipe.epochs;
-      if (step && (!phase || step.time >= phase.time)) return `Epoch ${step.epoch} of ${total}, step ${step.step} of ${step.steps}`;
+      if (step && (!phase || step.time >= phase.time)) return t('Epoch {0} of {1}, step {2} of {3}', step.epoch, total, step.step, step.steps);
       if (phase && (phase.phase !== 'training' || done === 0)) return phase.message;
-      return state === 'starting' ? 'Starting the trainer' : `Epoch ${Math.min(done + 1, total)} of ${total}`;
+      return state === 'starting' ? t('Starting the trainer') : t('Epoch {0} of {1}', Math.min(done + 1, total), total);
     }
   }
 }
@@ -185,15 +184,16 @@ function progressShare(run: RunSnapshot): { share: number; shareOf: 'epochs' | '
 
 function facts(run: RunSnapshot): string[] {
   const { configuration, data, result } = run.record;
-  const layers = configuration.strategy === 'freeze' ? 'last layer' : 'all layers';
-  const parameters = result ? `, ${formatParameters(result.parameters.total)} params` : '';
-  const test = data && data.test > 0 ? `, ${formatCount(data.test)} test` : '';
-  const seed = data?.layout === 'split' ? `seed ${configuration.seed}, split seed ${configuration.splitSeed}` : `seed ${configuration.seed}`;
+  const layers = configuration.strategy === 'freeze' ? t('last layer') : t('all layers');
+  const listed = (...parts: readonly (string | false)[]) => parts.filter((part) => part !== false).join(', ');
   return [
-    `${backboneTitle(configuration.backbone)}, ${layers}${parameters}`,
-    ...(data ? [`${formatCount(data.train)} train, ${formatCount(data.validation)} val${test}, ${counted(data.classes.length, 'class', 'classes')}`] : []),
-    seed,
-    ...(data && data.leftOutCount > 0 ? [`${counted(data.leftOutCount, 'image', 'images')} left out`] : []),
+    listed(backboneTitle(configuration.backbone), layers, result !== undefined && t('{0} params', formatParameters(result.parameters.total))),
+    ...(data ? [listed(
+      t('{0} train', formatCount(data.train)), t('{0} val', formatCount(data.validation)), data.test > 0 && t('{0} test', formatCount(data.test)),
+      data.classes.length === 1 ? t('1 class') : t('{0} classes', formatCount(data.classes.length)),
+    )] : []),
+    listed(t('seed {0}', configuration.seed), data?.layout === 'split' && t('split seed {0}', configuration.splitSeed)),
+    ...(data && data.leftOutCount > 0 ? [data.leftOutCount === 1 ? t('1 image left out') : t('{0} images left out', formatCount(data.leftOutCount))] : []),
   ];
 }
 
@@ -203,49 +203,67 @@ function headline(run: RunSnapshot, best: Best | undefined): RunView['headline']
     const baseline = majorityBaseline(data, result.accuracySplit);
     const onTest = result.accuracySplit === 'test';
     return {
-      label: onTest ? 'Test accuracy' : 'Best val accuracy', value: formatAccuracy(result.accuracy), unit: formatInterval(result.interval),
-      detail: `${formatCount(result.correct)} of ${formatCount(result.total)} right, ${onTest ? `weights of epoch ${result.bestEpoch}` : `epoch ${result.bestEpoch}`}`,
+      label: onTest ? t('Test accuracy') : t('Best val accuracy'), value: formatAccuracy(result.accuracy), unit: formatInterval(result.interval),
+      detail: onTest ? t('{0} of {1} right, weights of epoch {2}', formatCount(result.correct), formatCount(result.total), result.bestEpoch)
+        : t('{0} of {1} right, epoch {2}', formatCount(result.correct), formatCount(result.total), result.bestEpoch),
       accuracy: result.accuracy, interval: result.interval, ...(baseline && { baseline }),
     };
   }
   const epoch = best && run.epochs[best.epoch - 1];
-  if (!best || !epoch) return { label: 'Best val accuracy', value: MISSING, unit: '', detail: isLive(run.state) ? 'after the first epoch' : 'no epoch ended' };
+  if (!best || !epoch) return { label: t('Best val accuracy'), value: MISSING, unit: '', detail: isLive(run.state) ? t('after the first epoch') : t('no epoch ended') };
   const baseline = majorityBaseline(data, 'validation');
   return {
-    label: 'Best val accuracy', value: formatAccuracy(best.accuracy), unit: formatInterval(best.interval),
-    detail: `${formatCount(epoch.validation.correct)} of ${formatCount(epoch.validation.total)} right, epoch ${best.epoch}`,
+    label: t('Best val accuracy'), value: formatAccuracy(best.accuracy), unit: formatInterval(best.interval),
+    detail: t('{0} of {1} right, epoch {2}', formatCount(epoch.validation.correct), formatCount(epoch.validation.total), best.epoch),
     accuracy: best.accuracy, interval: best.interval, ...(baseline && { baseline }),
   };
 }
 
-const SPEED_OF = { training: 'training, whole run', features: 'backbone, once per image', 'cached features': 'last layer, features cached' } as const;
+function speedOf(measured: RunResult['imagesPerSecondOf']): string {
+  switch (measured) {
+    case 'training': return t('training, whole run');
+    case 'features': return t('backbone, once per image');
+    case 'cached features': return t('last layer, features cached');
+  }
+}
 
 function throughput(run: RunSnapshot): Tile {
   const { result, configuration } = run.record;
-  const label = 'Throughput';
+  const label = t('Throughput');
   const speed = result?.imagesPerSecond ?? run.epochs.at(-1)?.imagesPerSecond;
-  const ofEpochs = configuration.strategy === 'freeze' ? 'last layer, per epoch' : 'training, per epoch';
-  const detail = result ? SPEED_OF[result.imagesPerSecondOf] : ofEpochs;
+  const ofEpochs = configuration.strategy === 'freeze' ? t('last layer, per epoch') : t('training, per epoch');
+  const detail = result ? speedOf(result.imagesPerSecondOf) : ofEpochs;
   return speed === undefined ? { label, value: MISSING, unit: 'img/s', detail } : { label, ...splitUnit(formatSpeed(speed)), detail };
 }
 
 function memory(run: RunSnapshot): Tile {
   const { result, environment } = run.record;
-  const label = 'Peak memory';
+  const label = t('Peak memory');
   const bytes = result?.peakMemoryBytes ?? (run.epochs.length > 0 ? Math.max(...run.epochs.map((epoch) => epoch.memoryBytes)) : undefined);
-  if (bytes === undefined) return { label, value: MISSING, unit: 'GiB', detail: 'not measured yet' };
+  if (bytes === undefined) return { label, value: MISSING, unit: 'GiB', detail: t('not measured yet') };
   // The figure is the trainer's resident memory: only on a CPU is it a part of the device's own.
   const device = environment?.device;
-  const whole = device?.kind === 'cpu' && device.memoryBytes ? `of ${formatBytes(device.memoryBytes)}` : 'main memory, trainer';
+  const whole = device?.kind === 'cpu' && device.memoryBytes ? t('of {0}', formatBytes(device.memoryBytes)) : t('main memory, trainer');
   return { label, ...splitUnit(formatBytes(bytes)), detail: whole };
 }
 
 function logLine(run: RunSnapshot, timeOfDay: (time: number) => string): string {
   const last = run.epochs.at(-1);
   if (run.phase && (!last || run.phase.time > last.time)) return `${timeOfDay(run.phase.time)}  ${run.phase.message}`;
-  if (!last) return 'No line yet';
+  if (!last) return t('No line yet');
   const { train, validation } = last;
-  return `${timeOfDay(last.time)}  epoch ${last.epoch}  val ${formatAccuracy(validation.accuracy)}  train ${formatAccuracy(train.accuracy)}  loss ${formatLoss(validation.loss)}  ${last.seconds.toFixed(1)} s`;
+  const numbers = [last.epoch, formatAccuracy(validation.accuracy), formatAccuracy(train.accuracy), formatLoss(validation.loss), last.seconds.toFixed(1)] as const;
+  return `${timeOfDay(last.time)}  ${t('epoch {0}  val {1}  train {2}  loss {3}  {4} s', ...numbers)}`;
+}
+
+/** `0:27 elapsed` */
+function elapsedText(seconds: number, state: RunSnapshot['state']): string {
+  return state === 'waiting' ? t('{0} waiting', formatClock(seconds)) : t('{0} elapsed', formatClock(seconds));
+}
+
+/** `about 0:10 left`, and `estimating` while it isn't known: before the first epoch's end. */
+function timeLeftText(seconds: number | undefined): string {
+  return seconds === undefined || !(seconds >= 0) ? t('estimating') : t('about {0} left', formatClock(seconds));
 }
 
 /** Everything that the Run tab says about a run, at one moment. */
@@ -262,32 +280,32 @@ export function runView(run: RunSnapshot, options: RunViewOptions): RunView {
   const speed = run.step?.imagesPerSecond ?? last?.imagesPerSecond;
   const shownEpoch = live && epochs.length < total && (run.step || run.phase?.phase === 'training') ? epochs.length + 1 : epochs.length;
   const device = record.environment?.device;
-  const bestWords = best && `Best val accuracy ${formatAccuracy(best.accuracy)}, 95% interval ${formatInterval(best.interval)}, at epoch ${best.epoch}.`;
+  const bestWords = best && t('Best val accuracy {0}, 95% interval {1}, at epoch {2}.', formatAccuracy(best.accuracy), formatInterval(best.interval), best.epoch);
   return {
     live,
     title: record.dataset.name,
     strategy: record.configuration.strategy,
-    state: STATE_LOOKS[state],
-    device: device?.name ?? 'device not known yet',
+    state: stateLook(state),
+    device: device?.name ?? t('device not known yet'),
     deviceReason: device?.reason ?? '',
     facts: facts(run),
     ...progressShare(run),
     epochsDone: epochs.length,
     epochs: total,
     message: progressMessage(run, options),
-    elapsed: elapsed === undefined ? '' : `${formatClock(live ? Math.floor(elapsed) : elapsed)} ${state === 'waiting' ? 'waiting' : 'elapsed'}`,
-    left: state === 'waiting' || !live ? '' : left === undefined && epochs.length > 0 ? '' : formatTimeLeft(left),
+    elapsed: elapsed === undefined ? '' : elapsedText(live ? Math.floor(elapsed) : elapsed, state),
+    left: state === 'waiting' || !live || (left === undefined && epochs.length > 0) ? '' : timeLeftText(left),
     speed: live && speed !== undefined ? formatSpeed(speed) : '',
     headline: headline(run, best),
-    epochTile: { label: 'Epoch', value: String(shownEpoch), unit: `/ ${total}`, detail: last ? `last val ${formatAccuracy(last.validation.accuracy)}` : 'not begun' },
+    epochTile: { label: t('Epoch'), value: String(shownEpoch), unit: `/ ${total}`, detail: last ? t('last val {0}', formatAccuracy(last.validation.accuracy)) : t('not begun') },
     throughput: throughput(run),
     memory: memory(run),
     ...(best && { best }),
     ...(baseline && { baseline }),
     log: logLine(run, options.timeOfDay),
     accuracySummary: bestWords && last
-      ? `${bestWords} Last epoch: val ${formatAccuracy(last.validation.accuracy)}, train ${formatAccuracy(last.train.accuracy)}.` : 'No epoch yet.',
-    lossSummary: last ? `Last epoch: val ${formatLoss(last.validation.loss)}, train ${formatLoss(last.train.loss)}.` : 'No epoch yet.',
-    announcement: last ? `Epoch ${last.epoch} of ${total}: val ${formatAccuracy(last.validation.accuracy)}, train ${formatAccuracy(last.train.accuracy)}` : '',
+      ? `${bestWords} ${t('Last epoch: val {0}, train {1}.', formatAccuracy(last.validation.accuracy), formatAccuracy(last.train.accuracy))}` : t('No epoch yet.'),
+    lossSummary: last ? t('Last epoch: val {0}, train {1}.', formatLoss(last.validation.loss), formatLoss(last.train.loss)) : t('No epoch yet.'),
+    announcement: last ? t('Epoch {0} of {1}: val {2}, train {3}', last.epoch, total, formatAccuracy(last.validation.accuracy), formatAccuracy(last.train.accuracy)) : '',
   };
 }

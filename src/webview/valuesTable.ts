@@ -1,6 +1,7 @@
 // The data behind a chart as a table: the accessible form of the curves, and what the tests compare with events.ndjson.
 import { MISSING } from '../metrics/format.js';
 import { h, setText } from './dom.js';
+import { t } from './words.js';
 
 export interface Column {
   /** `validation.accuracy`, or a run's id: the cell's `data-column`. */
@@ -29,7 +30,7 @@ export class ValuesTable {
     const key = JSON.stringify(columns.map(({ id, label }) => [id, label]));
     if (key !== this.columnsKey) {
       this.columnsKey = key;
-      this.head.replaceChildren(h('tr', {}, h('th', { scope: 'col' }, 'epoch'), ...columns.map((column) => h('th', { scope: 'col', class: 'num' }, column.label))));
+      this.head.replaceChildren(h('tr', {}, h('th', { scope: 'col' }, t('epoch')), ...columns.map((column) => h('th', { scope: 'col', class: 'num' }, column.label))));
       this.body.replaceChildren();
     }
     const rows = columns.reduce((most, column) => Math.max(most, column.values.length), 0);

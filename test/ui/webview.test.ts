@@ -7,6 +7,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { panelHtml } from '../../src/extension/panelHtml.js';
 import { formatAccuracy } from '../../src/metrics/format.js';
 import type { Comparison } from '../../src/protocol/comparison.js';
+import { createLocaliser, ENGLISH, type Translations } from '../../src/protocol/localiser.js';
 import type { HostMessage, PanelState, WebviewMessage } from '../../src/protocol/messages.js';
 import type { RunSnapshot, UnreadableRun } from '../../src/protocol/snapshot.js';
 import { verdictOn } from '../../src/runs/verdict.js';
@@ -28,6 +29,7 @@ interface OpenOptions {
   readonly reducedMotion?: boolean;
   /** Milliseconds since 1970 that the page's clock shows, standing still until `advance`. */
   readonly now?: number;
+  readonly words?: Translations;
 }
 
 /** What the test's stand-in for VS Code keeps in the page. */
@@ -41,7 +43,7 @@ interface PageWindow extends Window {
 class PanelPage {
   private constructor(readonly page: Page, private readonly context: BrowserContext, private readonly errors: string[]) {}
 
-  static async open({ theme = 'dark', width = 'wide', state, reducedMotion = false, now = START + 31_000 }: OpenOptions = {}): Promise<PanelPage> {
+  static async open({ theme = 'dark', width = 'wide', state, reducedMotion = false, now = START + 31_000, words }: OpenOptions = {}): Promise<PanelPage> {
     const context = await browser.newContext({ viewport: WIDTHS[width], timezoneId: 'UTC', reducedMotion: reducedMotion ? 'reduce' : 'no-preference' });
     const page = await context.newPage();
     const errors: string[] = [];
@@ -49,7 +51,7 @@ class PanelPage {
     page.on('console', (message) => { if (message.type() === 'error') errors.push(message.text()); });
     await page.clock.install({ time: now - 60_000 });
     await page.clock.pauseAt(now);
-    const html = panelHtml({ nonce: 'abc123', cspSource: ORIGIN, script: `${ORIGIN}/webview.js`, style: `${ORIGIN}/webview.css`, language: 'en' });
+    const html = panelHtml({ nonce: 'abc123', cspSource: ORIGIN, script: `${ORIGIN}/webview.js`, style: `${ORIGIN}/webview.css`, language: 'en', words });
     await page.route('**/*', (route) => {
       const file = new URL(route.request().url()).pathname;
       if (file === '/panel') return route.fulfill({ contentType: 'text/html', body: html });
@@ -162,7 +164,7 @@ class PanelPage {
 }
 
 function comparison(runs: readonly RunSnapshot[], pairs: Comparison['pairs']): Comparison {
-  return { runs, pairs, verdict: verdictOn(runs, pairs) };
+  return { runs, pairs, verdict: verdictOn(runs, pairs, ENGLISH) };
 }
 
 const FREEZE = snapshot({ strategy: 'freeze', state: 'finished', epochs: 15 });
@@ -221,6 +223,50 @@ describe('the panel', () => {
       });
     }
   }
+
+  test('says everything in the words that the host hands over', async () => {
+    const bundle = JSON.parse(readFileSync(path.resolve('l10n', 'bundle.l10n.json'), 'utf8')) as Translations;
+    const words = Object.fromEntries(Object.keys(bundle).map((message) => [message, `⟦${message}⟧`]));
+    const panel = await PanelPage.open({ words });
+    // What is seen or heard, without what stands between the signs, and without names, units and numbers.
+    const english = () => panel.page.evaluate(() => {
+      const attributes = ['aria-label', 'aria-valuetext', 'title', 'data-label'];
+      const texts = [...document.querySelectorAll('body *')].filter((element) => element.tagName !== 'SCRIPT').flatMap((element) => [
+        ...[...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent ?? ''),
+        ...attributes.flatMap((name) => element.getAttribute(name) ?? []),
+      ]);
+      return texts.filter((text) => {
+        let rest = text.replace(/freeze|finetune|hymenoptera|ants|bees|EfficientNet-Lite0|NVIDIA RTX 4090, 24 GiB|img\/s|GiB|\bM\b|Thaw|run\.json|PHASE|REASON|FILE/gi, '');
+        for (let before = ''; before !== rest;) {
+          before = rest;
+          rest = rest.replace(/⟦[^⟦⟧]*⟧/g, '');
+        }
+        return /\p{L}/u.test(rest);
+      });
+    });
+    const data = { ...DATA, leftOut: [{ path: 'FILE', reason: 'REASON' }], leftOutCount: 2 };
+    const runs = [
+      undefined, snapshot({ state: 'waiting', epochs: 0 }), snapshot({ epochs: 0, snapshot: { phase: phase('loading', 'PHASE') } }), stepAfter(snapshot({ data })),
+      snapshot({ state: 'interrupted' }), snapshot({ state: 'stopped', epochs: 6 }), FINETUNE, { directory: '/pictures/.thaw/runs/REASON', id: 'REASON', reason: 'REASON' },
+    ];
+    for (const run of runs) {
+      await panel.run(run);
+      assert.deepEqual(await english(), [], run && 'state' in run ? run.state : 'none');
+    }
+    await panel.run(stepAfter(snapshot({ data })));
+    await panel.page.locator('.page-run .chart-frame').first().press('Home');
+    assert.deepEqual(await english(), [], 'the cursor');
+    await panel.shot('run-translated');
+
+    await panel.send({ type: 'show', tab: 'compare' });
+    assert.deepEqual(await english(), [], 'nothing to compare');
+    const { pairs } = TESTED;
+    await panel.send({ type: 'comparison', comparison: { runs: TESTED.runs, pairs, verdict: verdictOn(TESTED.runs, pairs, createLocaliser(words)) } });
+    assert.deepEqual(await english(), [], 'a comparison');
+    assert.match(await panel.text('.verdict strong'), /^⟦Take (?:freeze|finetune):⟧$/);
+    await panel.shot('compare-translated');
+    await panel.close();
+  });
 
   test('states the result with its doubt', async () => {
     const panel = await PanelPage.open();

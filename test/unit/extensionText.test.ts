@@ -12,6 +12,7 @@ import { settingVariables } from '../../src/extension/settings.js';
 import { describeSetUp } from '../../src/extension/setUpReport.js';
 import { estimateText, questionBefore, roughTime, strategyChoices, type Estimate } from '../../src/extension/trainingPlan.js';
 import { defaultRecipe } from '../../src/training/recipes.js';
+import { parseTranslations } from '../../src/webview/words.js';
 
 const l10n = { t: (message: string, ...values: (string | number)[]): string => message.replaceAll(/\{(\d+)\}/g, (_, index: string) => String(values[Number(index)])) };
 
@@ -157,11 +158,21 @@ test('settings travel as variables, and a workspace\'s value never does', () => 
 });
 
 test('the panel\'s policy allows one script by nonce and nothing inline or remote', () => {
-  const html = panelHtml({ nonce: 'abc', cspSource: 'https://csp.test', script: 'https://r.test/webview.js', style: 'https://r.test/webview.css', language: 'en' });
+  const html = panelHtml({ nonce: 'abc', cspSource: 'https://csp.test', script: 'https://r.test/webview.js', style: 'https://r.test/webview.css', language: 'en', words: undefined });
   const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(html)?.[1];
   assert.equal(policy, 'default-src \'none\'; script-src \'nonce-abc\'; style-src https://csp.test; font-src https://csp.test');
   assert.deepEqual([...html.matchAll(/<script[^>]*>/g)].map(([tag]) => tag), ['<script nonce="abc" src="https://r.test/webview.js">']);
   assert.doesNotMatch(html, / style=|<style|\son[a-z]+=/);
+});
+
+test('translations travel in the page as the value of one attribute, whatever is in them', () => {
+  const words = { 'Run <b>': '"><script>alert(1)</script>&quot;', Stop: 'Anhalten' };
+  const html = panelHtml({ nonce: 'abc', cspSource: 'https://csp.test', script: 'https://r.test/webview.js', style: 'https://r.test/webview.css', language: 'de', words });
+  assert.equal(html.match(/<script/g)?.length, 1);
+  const value = /data-words="([^"]*)"/.exec(html)?.[1] ?? '';
+  assert.doesNotMatch(value, /[<>]/);
+  const decoded = value.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+  assert.deepEqual(parseTranslations(decoded), words);
 });
 
 test('the doctor\'s report is a page of aligned lines', () => {

@@ -6,7 +6,6 @@ import { describe, test } from 'node:test';
 import { bestEpochIndex } from '../../src/metrics/bestEpoch.js';
 import {
   formatAccuracy, formatBytes, formatClock, formatCount, formatDifference, formatInterval, formatLoss, formatP, formatParameters, formatShare, formatSpeed,
-  formatTimeLeft,
 } from '../../src/metrics/format.js';
 import { normalQuantile, wilsonInterval } from '../../src/metrics/intervals.js';
 import { holm, mcnemarExact } from '../../src/metrics/significance.js';
@@ -85,7 +84,6 @@ describe('numbers as the design writes them', () => {
   cases('loss', formatLoss, [[0.2114, '0.211'], [2, '2.000'], [undefined, '–']]);
   cases('share', formatShare, [[0.614, '61%'], [undefined, '–']]);
   cases('clock', formatClock, [[27, '0:27'], [3730, '1:02:10'], [6.4, '0:06'], [59.6, '1:00'], [0, '0:00'], [3599.6, '1:00:00'], [-1, '–'], [undefined, '–']]);
-  cases('time left', formatTimeLeft, [[10, 'about 0:10 left'], [undefined, 'estimating']]);
   cases('speed', formatSpeed, [[138.2, '138 img/s'], [87.44, '87.4 img/s'], [99.97, '100 img/s'], [12345, '12,345 img/s'], [undefined, '–']]);
   cases('count', formatCount, [[15638, '15,638'], [999, '999'], [1000, '1,000'], [1234567, '1,234,567'], [0, '0'], [-1234, '−1,234'], [undefined, '–']]);
   cases('parameters', formatParameters, [[11_177_538, '11.2 M'], [1026, '1,026'], [undefined, '–']]);

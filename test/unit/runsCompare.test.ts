@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { mcnemarExact } from '../../src/metrics/significance.js';
 import type { UntestedPair } from '../../src/protocol/comparison.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { ENGLISH } from '../../src/protocol/localiser.js';
 import type { Device, Prediction, RunData, RunRecord, RunResult } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
 import { compareRuns } from '../../src/runs/compareRuns.js';
@@ -172,7 +173,7 @@ test('of many, p-values are corrected and the best are named', async () => {
 });
 
 test('names tell runs apart by what differs, and by nothing else', () => {
-  const named = (...runs: Planned[]): string[] => runNames(plan(runs).snapshots);
+  const named = (...runs: Planned[]): string[] => runNames(plan(runs).snapshots, ENGLISH);
   assert.deepEqual(named({ id: 'a' }, { id: 'b', strategy: 'finetune', seed: 1 }), ['freeze', 'finetune']);
   assert.deepEqual(named({ id: 'a' }, { id: 'b', seed: 1 }), ['freeze with seed 0', 'freeze with seed 1']);
   assert.deepEqual(named({ id: 'a' }, { id: 'b' }), ['freeze (a)', 'freeze (b)']);
