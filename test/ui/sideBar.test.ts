@@ -27,6 +27,17 @@ after(async () => {
   room.remove();
 });
 
+/** Trains by freeze from the Datasets view, until it has finished; the panel then shows the run. */
+async function trainFreeze(): Promise<string> {
+  const known = runDirectories(workspace);
+  await vscode.openViewContainer('Thaw');
+  await vscode.chooseContextMenu(vscode.treeRow('Datasets', 'insects'), 'Train with Freeze');
+  const run = await newRun(workspace, 'freeze', known);
+  await runEnded(run, 'finished', 180_000);
+  await stateShown(panelOf(vscode), 'Finished');
+  return run;
+}
+
 test('the Datasets view shows the folder, its images and its classes, and trains on it', () => watched(vscode, 'datasets', async () => {
   await vscode.openViewContainer('Thaw');
   const row = vscode.treeRow('Datasets', 'insects');
@@ -35,14 +46,12 @@ test('the Datasets view shows the folder, its images and its classes, and trains
   await row.filter({ hasText: `${images} images` }).waitFor({ timeout: 60_000 });
   await row.click();
   for (const name of classes) await vscode.treeRow('Datasets', name).filter({ hasText: `${count('train', name)} / ${count('val', name)}` }).waitFor();
-  await vscode.chooseContextMenu(row, 'Train with Freeze');
-  await runEnded(await newRun(workspace, 'freeze', []), 'finished', 180_000);
+  await trainFreeze();
   await vscode.notification('freeze on insects');
 }));
 
 test('Compare Freeze and Finetune runs one after the other and compares just these two', () => watched(vscode, 'compare-both', async () => {
-  // The panel is open already, on the run before: what it showed must not stay in the comparison.
-  await stateShown(panelOf(vscode), 'Finished');
+  await trainFreeze(); // What the panel shows of it must not stay in the comparison.
   const known = runDirectories(workspace);
   await vscode.openViewContainer('Explorer');
   await vscode.chooseContextMenu(vscode.explorerRow('insects'), 'Thaw', 'Compare Freeze and Finetune');
@@ -67,9 +76,10 @@ test('Compare Freeze and Finetune runs one after the other and compares just the
 }));
 
 test('Delete Run asks, and deletes that run alone', () => watched(vscode, 'delete', async () => {
+  while (runDirectories(workspace).length < 2) await trainFreeze();
+  await vscode.openViewContainer('Thaw');
   const [oldest, ...others] = runDirectories(workspace);
   assert.ok(oldest !== undefined);
-  await vscode.openViewContainer('Thaw');
   const row = vscode.treeRows('Runs').filter({ hasText: 'freeze' }).last();
   await vscode.chooseContextMenu(row, 'Delete Run');
   const question = await vscode.answerDialog('Delete freeze on insects', 'Delete');
@@ -82,6 +92,7 @@ test('Delete Run asks, and deletes that run alone', () => watched(vscode, 'delet
 }));
 
 test('Clear Cache asks, and says what it freed', () => watched(vscode, 'clear-cache', async () => {
+  if (runDirectories(workspace).length === 0) await trainFreeze(); // It leaves the resized images and their features there.
   await vscode.runCommand('Thaw: Clear Cache');
   await vscode.answerDialog('Clear Thaw\'s cache', 'Clear Cache');
   assert.match(await vscode.notification('The cache is empty'), /\d+(?:\.\d)? (?:B|KiB|MiB|GiB) freed/);
