@@ -232,7 +232,9 @@ describe('the panel', () => {
     const english = () => panel.page.evaluate(() => {
       const attributes = ['aria-label', 'aria-valuetext', 'title', 'data-label'];
       const texts = [...document.querySelectorAll('body *')].filter((element) => element.tagName !== 'SCRIPT').flatMap((element) => [
-        ...[...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent ?? ''),
+        // A paragraph is one text, whatever is set apart in it.
+        ...(element.tagName === 'P' ? [element.textContent] : element.closest('p') ? []
+          : [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent ?? '')),
         ...attributes.flatMap((name) => element.getAttribute(name) ?? []),
       ]);
       return texts.filter((text) => {
