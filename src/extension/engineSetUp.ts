@@ -5,6 +5,7 @@ import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/provide.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
+import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { runCli } from './cliProcess.js';
 import type { CommandHandlers } from './commandTable.js';
@@ -12,8 +13,6 @@ import type { Installation } from './installation.js';
 import { plainText, sentences } from './plainText.js';
 import type { Services } from './services.js';
 import { describeSetUp, doctorSchema } from './setUpReport.js';
-
-const BACKBONE = 'efficientnet_lite0';
 
 const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
 const clearedLine = v.object({ freedBytes: v.number() });
@@ -26,7 +25,7 @@ export class EngineSetUp {
   /** What is not there yet; a look at the disk, no process. */
   missing(): { readonly runtime: boolean; readonly weights: boolean } {
     const environment = this.installation.environment();
-    return { runtime: findRuntime({ environment }) === undefined, weights: findWeights(BACKBONE, environment) === undefined };
+    return { runtime: findRuntime({ environment }) === undefined, weights: findWeights(DEFAULT_BACKBONE, environment) === undefined };
   }
 
   /** True when training can start: at once when all is there, else after asking and setting up. False when the person declines or cancels. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { ThawError } from '../protocol/errors.js';
-import type { RunRecord, Strategy } from '../protocol/run.js';
+import { DEFAULT_BACKBONE, type RunRecord, type Strategy } from '../protocol/run.js';
 import { storedDatasetPath } from '../runs/datasetFolder.js';
 import { launchTrainer } from '../runs/launch.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../runs/runFolder.js';
@@ -76,6 +76,6 @@ export async function untilInLine(services: Services, directory: string): Promis
 }
 
 function defaultConfiguration(strategy: Strategy): RunRecord['configuration'] {
-  const backbone = 'efficientnet_lite0';
+  const backbone = DEFAULT_BACKBONE;
   return { strategy, backbone, colour: 'rgb', seed: 0, splitSeed: 0, recipe: defaultRecipe(strategy, backbone) };
 }

@@ -1,4 +1,4 @@
-// EfficientNet-Lite0: EfficientNet (Tan and Le 2019) without squeeze-and-excitation, with relu6 for swish, and with a stem and head of fixed
+// EfficientNet-Lite0, 1 and 2: EfficientNet (Tan and Le 2019) without squeeze-and-excitation, with relu6 for swish, and with a stem and head of fixed
 // width, so that it suits phones and CPUs (TensorFlow TPU models, `efficientnet/lite`). Names are those of the PyTorch package's state dict.
 import { INPUT, type ActivationNode, type BatchNormNode, type Graph, type GraphNode } from './graph.js';
 
@@ -20,28 +20,24 @@ export interface EfficientNetLiteShape {
   readonly inputSize: number;
 }
 
-const LITE0: EfficientNetLiteShape = {
-  stem: 32,
-  groups: [
-    { repeats: 1, kernel: 3, stride: 1, expansion: 1, channels: 16 },
-    { repeats: 2, kernel: 3, stride: 2, expansion: 6, channels: 24 },
-    { repeats: 2, kernel: 5, stride: 2, expansion: 6, channels: 40 },
-    { repeats: 3, kernel: 3, stride: 2, expansion: 6, channels: 80 },
-    { repeats: 3, kernel: 5, stride: 1, expansion: 6, channels: 112 },
-    { repeats: 4, kernel: 5, stride: 2, expansion: 6, channels: 192 },
-    { repeats: 1, kernel: 3, stride: 1, expansion: 6, channels: 320 },
-  ],
-  head: 1280,
-  inputSize: 224,
-};
-
 const EPSILON = 1e-3;
 const MOMENTUM = 0.01;
 const DROPOUT = 0.2;
+/** TensorFlow's evaluation cuts the centre out of an image that is so many pixels larger. */
+const CROP_PADDING = 32;
+const KERNELS = [3, 3, 5, 3, 5, 5, 3] as const;
+const STRIDES = [1, 2, 2, 2, 1, 2, 1] as const;
 
-/** EfficientNet-Lite0 with a last layer of so many classes; input `[batch, 224, 224, 3]`. */
-export function efficientNetLite0(classes: number): Graph {
-  return efficientNetLite('efficientnet_lite0', LITE0, classes);
+/** The published networks: each scales Lite0's table in width, depth and pixels; stem and head stay, and so do the first and last group's depth. */
+const EFFICIENT_NET_LITE_SHAPES = {
+  efficientnet_lite0: published(224, [1, 2, 2, 3, 3, 4, 1], [16, 24, 40, 80, 112, 192, 320]),
+  efficientnet_lite1: published(240, [1, 3, 3, 4, 4, 5, 1], [16, 24, 40, 80, 112, 192, 320]),
+  efficientnet_lite2: published(260, [1, 3, 3, 4, 4, 5, 1], [16, 24, 48, 88, 120, 208, 352]),
+} satisfies Readonly<Record<string, EfficientNetLiteShape>>;
+
+/** A published network with a last layer of so many classes; input `[batch, size, size, 3]`, of 224, 240 or 260 pixels. */
+export function publishedEfficientNetLite(name: keyof typeof EFFICIENT_NET_LITE_SHAPES, classes: number): Graph {
+  return efficientNetLite(name, EFFICIENT_NET_LITE_SHAPES[name], classes);
 }
 
 /** The family: narrow and shallow members of it are what the numeric tests compare with PyTorch. */
@@ -90,6 +86,13 @@ export function efficientNetLite(name: string, shape: EfficientNetLiteShape, cla
     head,
     features,
     featureCount: shape.head,
-    preprocessing: { mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: 256, crop: shape.inputSize, kernel: 'cubic' },
+    preprocessing: { mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: shape.inputSize + CROP_PADDING, crop: shape.inputSize, kernel: 'cubic' },
   };
+}
+
+function published(inputSize: number, repeats: readonly number[], channels: readonly number[]): EfficientNetLiteShape {
+  const groups = KERNELS.map((kernel, index) => ({
+    repeats: repeats[index] ?? 1, kernel, stride: STRIDES[index] ?? 1, expansion: index === 0 ? 1 : 6, channels: channels[index] ?? 0,
+  }));
+  return { stem: 32, groups, head: 1280, inputSize };
 }

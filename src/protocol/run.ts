@@ -5,7 +5,9 @@ import * as v from 'valibot';
 export const STRATEGIES = ['freeze', 'finetune'] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
-export const BACKBONES = ['efficientnet_lite0'] as const;
+export const BACKBONES = ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2'] as const;
+/** The one that the set-up fetches. */
+export const DEFAULT_BACKBONE = 'efficientnet_lite0';
 export type BackboneName = (typeof BACKBONES)[number];
 
 /** States that a trainer writes. `interrupted` is never written: a reader concludes it from a silent heartbeat (runs/liveness.ts). */

@@ -2,14 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import type { Engine } from '../engine/load.js';
 import type { Preprocessing } from '../dataset/decode.js';
-import { efficientNetLite0 } from '../network/efficientNetLite.js';
+import { publishedEfficientNetLite } from '../network/efficientNetLite.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
 import { readPyTorchFile } from '../network/weights/pickle.js';
 import { findWeights, type WeightsFile } from '../network/weights/provide.js';
 import { ThawError } from '../protocol/errors.js';
-import type { BackboneName } from '../protocol/run.js';
+import { DEFAULT_BACKBONE, type BackboneName } from '../protocol/run.js';
 import type { Head } from '../training/loop.js';
 
 export interface Backbone {
@@ -21,11 +21,9 @@ export interface Backbone {
   dispose(): void;
 }
 
-const GRAPHS: Readonly<Record<BackboneName, (classes: number) => Graph>> = { efficientnet_lite0: efficientNetLite0 };
-
 /** The graph of a backbone with a last layer of `classes` outputs. */
 export function graphFor(backbone: BackboneName, classes: number): Graph {
-  return GRAPHS[backbone](classes);
+  return publishedEfficientNetLite(backbone, classes);
 }
 
 /**
@@ -35,7 +33,7 @@ export function graphFor(backbone: BackboneName, classes: number): Graph {
 export async function loadBackbone(engine: Engine, name: BackboneName, environment: NodeJS.ProcessEnv): Promise<Backbone> {
   const weights = findWeights(name, environment);
   if (weights === undefined) {
-    throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`, 'Run `thaw setup`, or Thaw: Set Up Engine in the editor');
+    throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`, name === DEFAULT_BACKBONE ? 'Run `thaw setup`, or Thaw: Set Up Engine in the editor' : `Run \`thaw weights get ${name}\``);
   }
   const graph = graphFor(name, 1000);
   const parameters = loadParameters(engine.tf, graph, readPyTorchFile(await readFile(weights.path)), { head: 'from-weights' });

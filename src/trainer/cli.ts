@@ -5,7 +5,7 @@ import type { Command } from './commands/command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
   train: {
-    usage: 'train FOLDER --strategy freeze|finetune [--backbone efficientnet_lite0] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
     summary: 'train on a folder of images, one subfolder a class',
     load: async () => (await import('./commands/train.js')).trainCommand,
   },
@@ -15,7 +15,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/inspect.js')).inspectCommand,
   },
   estimate: {
-    usage: 'estimate FOLDER [--backbone efficientnet_lite0] [--json]',
+    usage: 'estimate FOLDER [--backbone NAME] [--json]',
     summary: 'how long freeze and finetune would take, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
   },
@@ -38,6 +38,11 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     usage: 'setup [--json]',
     summary: 'fetch TensorFlow and the pretrained weights, and prove that they work',
     load: async () => (await import('./commands/setUp.js')).setUpCommand,
+  },
+  weights: {
+    usage: 'weights list|get NAME [--json]',
+    summary: 'pretrained weights: which there are, and fetching them for --backbone',
+    load: async () => (await import('./commands/weights.js')).weightsCommand,
   },
   doctor: {
     usage: 'doctor [--json]',

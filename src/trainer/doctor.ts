@@ -7,6 +7,7 @@ import { loadEngine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/provide.js';
+import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
 import { cacheCapBytes, configuredThreads } from './environment.js';
@@ -41,7 +42,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Check[]> 
   }
   checks.push({ name: 'GPU training', state: 'warning', detail: 'Training on a GPU is untested on hardware' });
   try {
-    const weights = findWeights('efficientnet_lite0', environment);
+    const weights = findWeights(DEFAULT_BACKBONE, environment);
     checks.push(weights === undefined
       ? { name: 'Weights', state: 'missing', detail: 'The ImageNet weights of efficientnet_lite0 are not on this machine. Run `thaw setup`, or Thaw: Set Up Engine' }
       : { name: 'Weights', state: 'ok', detail: `${weights.name}, SHA-256 ${weights.sha256.slice(0, 12)}…` });

@@ -5,7 +5,7 @@ import { ContentCache } from '../dataset/contentCache.js';
 import { hashImages } from '../dataset/hashing.js';
 import { listDataset } from '../dataset/listing.js';
 import { PixelSource } from '../dataset/pixelSource.js';
-import type { LeftOut, RunData } from '../protocol/run.js';
+import { DEFAULT_BACKBONE, type LeftOut, type RunData } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { preprocessingFor } from './backbone.js';
 import { cacheCapBytes } from './environment.js';
@@ -25,7 +25,7 @@ export async function inspectDataset(folder: string, options: { environment: Nod
   const listing = await listDataset(folder);
   const hashes = await hashImages(listing, { splitSeed: options.splitSeed });
   const cache = new ContentCache({ folder: path.join(cacheFolder(options.environment), 'images'), capBytes: cacheCapBytes(options.environment) });
-  const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor('efficientnet_lite0'), cache });
+  const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(DEFAULT_BACKBONE), cache });
   const images = listing.images.flatMap((image) => {
     const content = hashes.get(image.path);
     return content === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { provideRuntime, type SetUpProgress } from '../engine/provide.js';
 import type { Runtime } from '../engine/runtime.js';
 import { provideWeights, type WeightsFile } from '../network/weights/provide.js';
+import { DEFAULT_BACKBONE } from '../protocol/run.js';
 
 export interface SetUpOptions {
   readonly environment: NodeJS.ProcessEnv;
@@ -19,6 +20,6 @@ export async function setUp(options: SetUpOptions): Promise<{ runtime: Runtime; 
     addon: path.join(__dirname, 'tfjs_binding.node'),
     selfCheck: { execPath: process.execPath, script: path.join(__dirname, 'trainer.js') },
   });
-  const weights = await provideWeights('efficientnet_lite0', shared);
+  const weights = await provideWeights(DEFAULT_BACKBONE, shared);
   return { runtime, weights };
 }

@@ -8,7 +8,9 @@ import type { Tone } from './dom.js';
 import type { IconName } from './icons.js';
 import { t } from './words.js';
 
-const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = { efficientnet_lite0: 'EfficientNet-Lite0' };
+const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = {
+  efficientnet_lite0: 'EfficientNet-Lite0', efficientnet_lite1: 'EfficientNet-Lite1', efficientnet_lite2: 'EfficientNet-Lite2',
+};
 
 function stateLook(state: RunSnapshot['state']): { icon: IconName; tone: Tone; word: string } {
   switch (state) {

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Tensor } from '@tensorflow/tfjs';
 import { decodeImage } from '../../src/dataset/decode.js';
 import { loadEngine, type Engine } from '../../src/engine/load.js';
-import { efficientNetLite0 } from '../../src/network/efficientNetLite.js';
+import { publishedEfficientNetLite } from '../../src/network/efficientNetLite.js';
 import { foldBatchNorm, inferenceForward, normalise, trainingForward, type FoldedParameters } from '../../src/network/forward.js';
 import { parameterSpecs } from '../../src/network/graph.js';
 import { loadParameters, toStateDict, type Parameters } from '../../src/network/parameters.js';
@@ -18,10 +18,11 @@ import { findWeights, provideWeights } from '../../src/network/weights/provide.j
 import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import type { BackboneName } from '../../src/protocol/run.js';
+import { loadBackbone } from '../../src/trainer/backbone.js';
 import { maximumError } from '../numeric/goldenNetwork.js';
 
-const SIZE = 224;
-const graph = efficientNetLite0(1000);
+const graph = publishedEfficientNetLite('efficientnet_lite0', 1000);
 const photographs = path.resolve('..', 'shared', 'data', 'hymenoptera', 'val');
 const published = path.resolve('test', 'numeric', 'golden', 'published.safetensors');
 
@@ -44,12 +45,12 @@ after(() => {
 });
 
 /** `pattern` of golden/make_network.py: `[2, size, size, 3]`. */
-function pattern(): Uint8Array {
-  const pixels = new Uint8Array(2 * SIZE * SIZE * 3);
+function pattern(size = 224): Uint8Array {
+  const pixels = new Uint8Array(2 * size * size * 3);
   let at = 0;
   for (const image of [0, 1]) {
-    for (let row = 0; row < SIZE; row++) {
-      for (let column = 0; column < SIZE; column++) {
+    for (let row = 0; row < size; row++) {
+      for (let column = 0; column < size; column++) {
         for (const colour of [0, 1, 2]) pixels[at++] = (row * (3 + image) + column * (5 - 2 * image) + colour * 40 + Math.floor((row * column) / 16)) % 256;
       }
     }
@@ -57,8 +58,8 @@ function pattern(): Uint8Array {
   return pixels;
 }
 
-function publishedLogits(): Float32Array {
-  const tensor = readSafetensors(readFileSync(published)).state.get('logits');
+function publishedLogits(name: BackboneName = 'efficientnet_lite0'): Float32Array {
+  const tensor = readSafetensors(readFileSync(published)).state.get(name);
   assert.ok(tensor?.dtype === 'float32');
   return tensor.data;
 }
@@ -80,17 +81,32 @@ void test('logits of the published network are PyTorch\'s, in inference and in t
   assert.ok(maximumError(training, publishedLogits()) <= 1e-4);
 });
 
+for (const name of ['efficientnet_lite1', 'efficientnet_lite2'] as const) {
+  void test(`logits of ${name} are PyTorch's`, async () => {
+    const { tf } = engine;
+    const before = tf.memory().numTensors;
+    await provideWeights(name);
+    const backbone = await loadBackbone(engine, name, process.env);
+    const x = normalise(engine, backbone.graph, pattern(backbone.graph.inputSize), 2);
+    const logits = tf.tidy(() => inferenceForward(engine, backbone.graph, backbone.folded, x).dataSync());
+    x.dispose();
+    backbone.dispose();
+    assert.equal(tf.memory().numTensors, before);
+    assert.ok(maximumError(logits, publishedLogits(name)) <= 1e-4);
+  });
+}
+
 void test('inference keeps no more tensors alive than a residual needs', () => {
   const { tf } = engine;
   const x = normalise(engine, graph, pattern(), 2);
   const before = tf.memory().numBytes;
   let most = 0;
-  const { conv2d } = tf.fused;
+  const { convolution } = engine.kernels;
   // tfjs has no high-water mark: look at every convolution.
-  const watched = { ...engine, tf: { ...tf, fused: { ...tf.fused, conv2d: ((config) => {
+  const watched = { ...engine, kernels: { ...engine.kernels, convolution: ((...args) => {
     most = Math.max(most, tf.memory().numBytes - before);
-    return conv2d(config);
-  }) as typeof conv2d } } };
+    return convolution(...args);
+  }) as typeof convolution } };
   tf.dispose(inferenceForward(watched, graph, folded, x));
   x.dispose();
   // The widest result is 96 channels of 112 × 112; two of that size, of 10 MB each, and their neighbours may live at once.
@@ -111,7 +127,7 @@ void test('untouched tensors come back bit for bit, through a checkpoint too', (
 
 void test('a new head replaces the published one and nothing else', () => {
   const { tf } = engine;
-  const few = efficientNetLite0(3);
+  const few = publishedEfficientNetLite('efficientnet_lite0', 3);
   const weight = Float32Array.from({ length: 1280 * 3 }, (_, index) => index);
   const bias = Float32Array.of(7, 8, 9);
   const loaded = loadParameters(tf, few, state, { head: { weight, bias } });
@@ -138,7 +154,7 @@ void test('weights that do not fit say which tensor', () => {
     refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [32], data: new Float32Array(32).fill(value, 31) }), /_bn0\.weight holds values that are no finite numbers/);
   }
   refused(new Map(state).set('_bn0.weight', { dtype: 'float64', shape: [32], data: new Float64Array(32) }), /_bn0\.weight holds float64/);
-  assert.throws(() => loadParameters(tf, efficientNetLite0(2), state, { head: 'from-weights' }), /_fc\.weight is \[1000, 1280\] instead of \[2, 1280\]/);
+  assert.throws(() => loadParameters(tf, publishedEfficientNetLite('efficientnet_lite0', 2), state, { head: 'from-weights' }), /_fc\.weight is \[1000, 1280\] instead of \[2, 1280\]/);
   assert.equal(tf.memory().numTensors, tensors);
 });
 

