@@ -1,11 +1,21 @@
 // Which epoch is kept.
 
-/** Index of the epoch with the highest validation accuracy; a tie goes to the lower loss, then to the earlier. Undefined when there is none. */
-export function bestEpochIndex(epochs: readonly { readonly validation: { readonly accuracy: number; readonly loss: number } }[]): number | undefined {
+interface ValidationScore {
+  readonly accuracy: number;
+  readonly loss: number;
+}
+
+/** Whether a score beats the best so far: higher accuracy, then lower loss; a full tie keeps the earlier. */
+export function isBetter(candidate: ValidationScore, best: ValidationScore | undefined): boolean {
+  if (best === undefined) return true;
+  return candidate.accuracy === best.accuracy ? candidate.loss < best.loss : candidate.accuracy > best.accuracy;
+}
+
+/** Index of the epoch that is best by `isBetter`. Undefined when there is none. */
+export function bestEpochIndex(epochs: readonly { readonly validation: ValidationScore }[]): number | undefined {
   let best: number | undefined;
   for (const [index, { validation }] of epochs.entries()) {
-    const leader = best === undefined ? undefined : epochs[best]?.validation;
-    if (leader === undefined || validation.accuracy > leader.accuracy || (validation.accuracy === leader.accuracy && validation.loss < leader.loss)) best = index;
+    if (isBetter(validation, best === undefined ? undefined : epochs[best]?.validation)) best = index;
   }
   return best;
 }

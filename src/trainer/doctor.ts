@@ -1,8 +1,8 @@
 // The doctor: each part that training needs, with its state and, where it isn't well, what to do.
-import { statfs } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ContentCache } from '../dataset/contentCache.js';
+import { freeBytes } from '../dataset/diskSpace.js';
 import { loadEngine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
@@ -52,10 +52,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Check[]> 
   }
   const images = new ContentCache({ folder: path.join(cache, 'images'), capBytes: cacheCapBytes(environment) });
   checks.push({ name: 'Cache', state: 'ok', detail: `${formatBytes(await images.size())} of at most ${formatBytes(cacheCapBytes(environment))} in ${cache}` });
-  const disk = await statfs(cache).catch(() => undefined); // no cache folder yet: nothing to say about its disk
-  if (disk !== undefined) {
-    const free = disk.bavail * disk.bsize;
-    checks.push({ name: 'Disk', state: free < 2 * 1024 ** 3 ? 'warning' : 'ok', detail: `${formatBytes(free)} free` });
-  }
+  const free = await freeBytes(cache);
+  checks.push({ name: 'Disk', state: free < 2 * 1024 ** 3 ? 'warning' : 'ok', detail: `${formatBytes(free)} free` });
   return checks;
 }

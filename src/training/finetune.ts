@@ -3,13 +3,14 @@
 import type { Scalar, Tensor, Tensor1D, Tensor4D, Variable } from '@tensorflow/tfjs';
 import { cropInto } from '../dataset/augment.js';
 import type { Engine } from '../engine/load.js';
+import { isBetter } from '../metrics/bestEpoch.js';
 import { foldBatchNorm, inferenceForward, normalise, trainingForward } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import type { Parameters } from '../network/parameters.js';
 import { ThawError } from '../protocol/errors.js';
 import type { Recipe } from '../protocol/run.js';
 import type { ContentImage, Pixels } from './features.js';
-import { batchBounds, evaluateLogits, isBetter, type Evaluation, type LoopHooks } from './loop.js';
+import { batchBounds, evaluateLogits, type Evaluation, type LoopHooks } from './loop.js';
 import { clipByGlobalNorm, SgdMomentum, warmUpCosine } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 

@@ -2,7 +2,8 @@
 import type { Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import type { Recipe } from '../protocol/run.js';
-import { batchBounds, evaluateLogits, fittedBatch, isBetter, type Evaluation, type Head, type LoopHooks } from './loop.js';
+import { isBetter } from '../metrics/bestEpoch.js';
+import { batchBounds, evaluateLogits, fittedBatch, type Evaluation, type Head, type LoopHooks } from './loop.js';
 import { AdamW, SgdMomentum, warmUpCosine, type Optimizer } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 

@@ -72,12 +72,6 @@ export function evaluateLogits(logits: Float32Array, labels: ArrayLike<number>, 
   return { probabilities, score: { accuracy: total === 0 ? 0 : correct / total, loss: total === 0 ? 0 : loss / total, correct, total } };
 }
 
-/** Is `candidate` better: higher accuracy, then lower loss; a full tie keeps the earlier. */
-export function isBetter(candidate: EpochScore, best: EpochScore | undefined): boolean {
-  if (best === undefined) return true;
-  return candidate.correct !== best.correct ? candidate.correct > best.correct : candidate.loss < best.loss;
-}
-
 /** PyTorch's default start of `nn.Linear`: weight and bias uniform in ±1/√inputs. The weight is `[inputs, classes]`. */
 export function newHead(inputs: number, classes: number, random: SeededRandom): Head {
   const bound = 1 / Math.sqrt(inputs);

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as v from 'valibot';
 import { recipeSchema } from '../../src/protocol/run.js';
-import { batchBounds, evaluateLogits, isBetter, newHead } from '../../src/training/loop.js';
+import { isBetter } from '../../src/metrics/bestEpoch.js';
+import type { EpochScore } from '../../src/protocol/events.js';
+import { batchBounds, evaluateLogits, newHead } from '../../src/training/loop.js';
 import { warmUpCosine } from '../../src/training/optimizer.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { defaultRecipe } from '../../src/training/recipes.js';
@@ -30,7 +32,7 @@ test('logits become probabilities, accuracy and mean cross-entropy', () => {
 });
 
 test('the best epoch: accuracy, then loss, then the earlier', () => {
-  const score = (correct: number, loss: number): Parameters<typeof isBetter>[0] => ({ accuracy: correct / 10, correct, total: 10, loss });
+  const score = (correct: number, loss: number): EpochScore => ({ accuracy: correct / 10, correct, total: 10, loss });
   assert.ok(isBetter(score(1, 9), undefined));
   assert.ok(isBetter(score(9, 2), score(8, 1)));
   assert.ok(!isBetter(score(8, 1), score(9, 2)));
