@@ -1,5 +1,5 @@
 // Forward passes of a graph: one for inference, batch norm folded into the convolutions, and one that gradients go through.
-import type { Rank, Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode } from './graph.js';
 
@@ -206,7 +206,7 @@ function affines(tf: Tensorflow, steps: readonly PlannedStep[], parameters: Para
   const folded = steps.flatMap(({ node, batchNorm }) => (batchNorm === undefined ? [] : [{ node, batchNorm, ...batchNormTensors(parameters, batchNorm) }]));
   if (folded.length === 0) return new Map();
   const sizes = folded.map(({ batchNorm }) => batchNorm.channels);
-  const epsilons = tf.concat1d(folded.map(({ batchNorm }) => tf.fill<Rank.R1>([batchNorm.channels], batchNorm.epsilon)));
+  const epsilons = tf.tensor1d(folded.flatMap(({ batchNorm }) => Array.from({ length: batchNorm.channels }, () => batchNorm.epsilon)));
   const factor = tf.mul<Tensor1D>(tf.concat1d(folded.map(({ scale }) => scale)), tf.rsqrt(tf.add(tf.concat1d(folded.map(({ variance }) => variance)), epsilons)));
   const shift = tf.sub<Tensor1D>(tf.concat1d(folded.map(({ offset }) => offset)), tf.mul(tf.concat1d(folded.map(({ mean }) => mean)), factor));
   const [factors, shifts] = [tf.split(factor, sizes), tf.split(shift, sizes)];

