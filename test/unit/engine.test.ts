@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { crc32, deflateRawSync } from 'node:zlib';
+import type { Tensor } from '@tensorflow/tfjs';
 import { placeAddon } from '../../src/engine/addon.js';
 import { describeDevice, deviceChoice, parseNvidiaSmi } from '../../src/engine/device.js';
 import { checkGlibc, systemGlibc } from '../../src/engine/glibc.js';
+import type { OperationBackend } from '../../src/engine/kernels.js';
+import { useOneDnn } from '../../src/engine/oneDnn.js';
 import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
 import { findRuntime, MANIFEST_FILE, providedRuntimeFolder } from '../../src/engine/runtime.js';
@@ -244,4 +247,50 @@ test('an existing file is not overwritten, and a cancelled unpacking says so', a
   await assert.rejects(extractFromWheel(wheel, () => out), { code: 'EEXIST' });
   assert.equal(readFileSync(out, 'utf8'), 'mine');
   await assert.rejects(extractFromWheel(wheel, () => `${out}2`, { signal: AbortSignal.abort() }), withCode('cancelled'));
+});
+
+test('oneDNN takes over the operations that it is faster at, and none where the library has no such kernels', () => {
+  const shaped = (...shape: number[]): Tensor => ({ shape, dispose: () => undefined }) as unknown as Tensor;
+  const probe = { x: shaped(1, 2, 2, 1), filter: shaped(2, 2, 1, 1) };
+  const backendWith = (oneDnn: boolean): { backend: OperationBackend; ran: string[] } => {
+    const ran: string[] = [];
+    const run = (name: string, attributes: readonly { name: string; value: unknown }[]): void => {
+      const labelled = attributes.some((attribute) => attribute.name === '_kernel' && attribute.value === 'MklNameChangeOp');
+      assert.equal(labelled, name.startsWith('_Mkl'), name);
+      if (labelled && !oneDnn) throw new Error(`Op type not registered '${name}'`);
+      ran.push(name);
+    };
+    const binding = { TF_ATTR_TYPE: 0, TF_ATTR_FLOAT: 1, TF_ATTR_INT: 2, TF_ATTR_STRING: 3, TF_ATTR_BOOL: 4, TF_FLOAT: 1 };
+    const backend: OperationBackend = {
+      binding,
+      executeSingleOutput: (name, attributes) => { run(name, attributes); return shaped(1); },
+      executeMultipleOutputs: (name, attributes) => { run(name, attributes); return [shaped(1)]; },
+    };
+    return { backend, ran };
+  };
+  const operations = (backend: OperationBackend): void => {
+    backend.executeSingleOutput('DepthwiseConv2dNative', [], [shaped(1, 8, 8, 16), shaped(3, 3, 16, 1)]);
+    backend.executeSingleOutput('_FusedDepthwiseConv2dNative', [], [shaped(1, 8, 8, 16), shaped(3, 3, 16, 1), shaped(16)]);
+    backend.executeSingleOutput('DepthwiseConv2dNativeBackpropFilter', [], [shaped(1, 8, 8, 16), shaped(4), shaped(1, 8, 8, 16)]);
+    for (const channels of [3, 64]) backend.executeSingleOutput('_FusedConv2D', [], [shaped(1, 8, 8, channels), shaped(3, 3, channels, 8), shaped(8)]);
+    for (const [kernel, channels] of [[3, 256], [3, 64], [1, 256]] as const) {
+      backend.executeSingleOutput('Conv2DBackpropInput', [], [shaped(4), shaped(kernel, kernel, channels, 8), shaped(1, 8, 8, 8)]);
+    }
+    backend.executeMultipleOutputs('FusedBatchNormV3', [], [shaped(1, 8, 8, 16)], 6);
+    backend.executeMultipleOutputs('FusedBatchNormGradV3', [], [shaped(1, 8, 8, 16)], 5);
+  };
+
+  const able = backendWith(true);
+  assert.equal(useOneDnn(able.backend, probe), true);
+  able.ran.length = 0;
+  operations(able.backend);
+  assert.deepEqual(able.ran, [
+    '_MklNativeDepthwiseConv2dNative', '_MklNativeFusedDepthwiseConv2dNative', 'DepthwiseConv2dNativeBackpropFilter', '_MklNativeFusedConv2D', '_FusedConv2D',
+    '_MklNativeConv2DBackpropInput', 'Conv2DBackpropInput', 'Conv2DBackpropInput', '_MklNativeFusedBatchNormV3', '_MklNativeFusedBatchNormGradV3',
+  ]);
+
+  const unable = backendWith(false);
+  assert.equal(useOneDnn(unable.backend, probe), false);
+  operations(unable.backend);
+  assert.ok(unable.ran.length === 10 && unable.ran.every((name) => !name.startsWith('_Mkl')), unable.ran.join());
 });
