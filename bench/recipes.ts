@@ -13,11 +13,12 @@ import { recipeSchema } from '../src/protocol/run.js';
 import { cacheFolder } from '../src/storage/folders.js';
 import { extractFeatures } from '../src/training/features.js';
 import { disposeParameters, finetune } from '../src/training/finetune.js';
-import { trainHead, type FeatureSet } from '../src/training/freeze.js';
+import { featureShape, trainHead, type FeatureSet } from '../src/training/freeze.js';
 import { newHead } from '../src/training/loop.js';
 import { SeededRandom } from '../src/training/random.js';
 import { defaultRecipe } from '../src/training/recipes.js';
-import { graphFor, loadBackbone, preprocessingFor, withHead } from '../src/trainer/backbone.js';
+import { graphFor } from '../src/network/architectures.js';
+import { loadBackbone, preprocessingFor, withHead } from '../src/trainer/backbone.js';
 
 const changeSchema = v.object({ epochs: v.optional(v.number()), batch: v.optional(v.number()), body: v.optional(v.record(v.string(), v.unknown())), head: v.optional(v.record(v.string(), v.unknown())) });
 
@@ -40,15 +41,14 @@ async function main(folder: string, seeds: number, change: v.InferOutput<typeof 
   const graph = graphFor('efficientnet_lite0', classes);
   const [train, validation] = (['train', 'validation'] as const).map((split) => dataset.images.filter((image) => image.split === split));
   if (train === undefined || validation === undefined) return;
-  const select = (images: typeof train): FeatureSet => {
-    const values = new Float32Array(images.length * features.width);
-    for (const [index, image] of images.entries()) values.set(features.values.subarray((rows.get(image.path) ?? 0) * features.width, ((rows.get(image.path) ?? 0) + 1) * features.width), index * features.width);
-    return { values, width: features.width, labels: Int32Array.from(images, (image) => image.class) };
-  };
+  const select = (images: typeof train): FeatureSet => ({
+    values: features.values, shape: featureShape(graph),
+    rows: Int32Array.from(images, (image) => rows.get(image.path) ?? 0), labels: Int32Array.from(images, (image) => image.class),
+  });
   const results: { seed: number; freeze: number; finetune: number; epochs: string }[] = [];
   const quiet = { stopRequested: () => false };
   for (let seed = 0; seed < seeds; seed++) {
-    const head = await trainHead(engine, select(train), select(validation), classes, newHead(features.width, classes, new SeededRandom(seed, 'head')), recipe.head, new SeededRandom(seed, 'order'), { ...quiet, onEpoch: () => undefined });
+    const head = await trainHead(engine, select(train), select(validation), classes, newHead(graph.featureCount, classes, new SeededRandom(seed, 'head')), recipe.head, new SeededRandom(seed, 'order'), { ...quiet, onEpoch: () => undefined });
     const start = withHead(engine, graph, backbone, head.head);
     const epochs: string[] = [];
     const result = await finetune(engine, graph, start, train, validation, source, { ...recipe, body }, new SeededRandom(seed, 'finetune'), {

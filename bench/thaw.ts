@@ -7,7 +7,8 @@ import { disposeParameters, finetune, type LabelledImage } from '../src/training
 import { newHead } from '../src/training/loop.js';
 import { SeededRandom } from '../src/training/random.js';
 import { defaultRecipe } from '../src/training/recipes.js';
-import { graphFor, loadBackbone, preprocessingFor, withHead } from '../src/trainer/backbone.js';
+import { graphFor } from '../src/network/architectures.js';
+import { loadBackbone, preprocessingFor, withHead } from '../src/trainer/backbone.js';
 
 const IMAGES = 64;
 const BATCH = 16;

@@ -16,8 +16,8 @@ export interface Preprocessing {
   readonly resizeShortSide: number;
   /** Side of the square that is cut out of the centre. */
   readonly size: number;
-  /** Catmull-Rom, widened when shrinking: PIL's bicubic. */
-  readonly kernel: 'cubic';
+  /** Catmull-Rom or a triangle, widened when shrinking: PIL's bicubic and bilinear. */
+  readonly kernel: 'cubic' | 'linear';
   readonly colour: 'rgb';
 }
 

@@ -86,6 +86,7 @@ export function efficientNetLite(name: string, shape: EfficientNetLiteShape, cla
     head,
     features,
     featureCount: shape.head,
+    featurePositions: 1,
     preprocessing: { mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: shape.inputSize + CROP_PADDING, crop: shape.inputSize, kernel: 'cubic' },
   };
 }

@@ -107,7 +107,8 @@ export interface InputPreprocessing {
   readonly resizeShortSide: number;
   /** Side of the square cut from the centre. */
   readonly crop: number;
-  readonly kernel: 'cubic';
+  /** PIL's bicubic or bilinear, both widened when shrinking. */
+  readonly kernel: 'cubic' | 'linear';
 }
 
 export interface Graph {
@@ -116,11 +117,14 @@ export interface Graph {
   readonly inputSize: number;
   /** Each after its inputs; the last one gives the logits. */
   readonly nodes: readonly GraphNode[];
-  /** The dense node that classifies. */
+  /** The node that classifies: dense, or a 1 × 1 convolution with bias whose map is rectified and averaged into the logits. */
   readonly head: string;
-  /** The node whose output `[batch, featureCount]` freeze caches. */
+  /** The node whose output freeze caches: `[batch, featureCount]`, or `[batch, height, width, featureCount]` before a head that is a convolution. */
   readonly features: string;
+  /** Channels of the features, which the head weighs. */
   readonly featureCount: number;
+  /** Height × width of the features; 1 when they are pooled. */
+  readonly featurePositions: number;
   readonly preprocessing: InputPreprocessing;
 }
 

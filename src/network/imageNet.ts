@@ -6,5 +6,5 @@ export const IMAGENET_PREPROCESSING = {
   std: [0.229 * 255, 0.224 * 255, 0.225 * 255],
   resizeShortSide: 256,
   crop: 224,
-  kernel: 'cubic',
+  kernel: 'linear',
 } as const satisfies InputPreprocessing;

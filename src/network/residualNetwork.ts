@@ -63,5 +63,5 @@ export function residualNetwork(name: string, shape: ResidualShape, classes: num
   }
   const features = add({ op: 'globalAveragePool', name: 'avgpool', inputs: [x] });
   const head = add({ op: 'dense', name: 'fc', inputs: [features], inputFeatures: channels, outputFeatures: classes });
-  return { name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: channels, preprocessing: IMAGENET_PREPROCESSING };
+  return { name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: channels, featurePositions: 1, preprocessing: IMAGENET_PREPROCESSING };
 }

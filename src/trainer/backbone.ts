@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Engine } from '../engine/load.js';
 import type { Preprocessing } from '../dataset/decode.js';
-import { publishedEfficientNetLite } from '../network/efficientNetLite.js';
+import { graphFor } from '../network/architectures.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
@@ -19,11 +19,6 @@ export interface Backbone {
   readonly folded: FoldedParameters;
   readonly weights: WeightsFile;
   dispose(): void;
-}
-
-/** The graph of a backbone with a last layer of `classes` outputs. */
-export function graphFor(backbone: BackboneName, classes: number): Graph {
-  return publishedEfficientNetLite(backbone, classes);
 }
 
 /**
@@ -59,7 +54,8 @@ export function withHead(engine: Engine, graph: Graph, backbone: Backbone, head:
   return new Map(parameterSpecs(graph).map((spec) => {
     if (spec.node === graph.head) {
       const classes = head.bias.length;
-      return [spec.name, spec.role === 'weight' ? tf.tensor(head.weight, [head.weight.length / classes, classes]) : tf.tensor(head.bias, [classes])];
+      if (spec.role === 'bias') return [spec.name, tf.tensor(head.bias, [classes])];
+      return [spec.name, tf.tensor(head.weight, spec.op === 'dense' ? [graph.featureCount, classes] : [1, 1, graph.featureCount, classes])];
     }
     const tensor = backbone.parameters.get(spec.name);
     if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);

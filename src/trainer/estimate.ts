@@ -5,6 +5,7 @@ import { hashImages } from '../dataset/hashing.js';
 import { listDataset, type Listing } from '../dataset/listing.js';
 import { PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine } from '../engine/load.js';
+import { graphFor } from '../network/architectures.js';
 import { ThawError } from '../protocol/errors.js';
 import type { BackboneName } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
@@ -13,7 +14,7 @@ import { disposeParameters, finetune, type LabelledImage } from '../training/fin
 import { newHead } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
 import { defaultRecipe } from '../training/recipes.js';
-import { graphFor, loadBackbone, preprocessingFor, withHead } from './backbone.js';
+import { loadBackbone, preprocessingFor, withHead } from './backbone.js';
 import { cacheCapBytes, configuredThreads } from './environment.js';
 
 export interface Estimate {

@@ -10,6 +10,7 @@ import { listDataset } from '../dataset/listing.js';
 import { missingPixelBytes, PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { wilsonInterval } from '../metrics/intervals.js';
+import { graphFor } from '../network/architectures.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { toStateDict, type Parameters } from '../network/parameters.js';
 import { writeSafetensors } from '../network/weights/safetensors.js';
@@ -20,12 +21,12 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import type { RunWriter } from '../runs/runWriter.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
-import { extractFeatures, featureKey, type FeatureExtraction } from '../training/features.js';
+import { extractFeatures, featureKey, featureWidth, requireFeatureMemory, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
-import { evaluateHead, trainHead, type FeatureSet, type HeadResult } from '../training/freeze.js';
+import { evaluateHead, featureShape, trainHead, type FeatureSet, type FeatureShape, type HeadResult } from '../training/freeze.js';
 import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
-import { graphFor, loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
+import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
 import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueueName } from './environment.js';
 
 export interface TrainOptions {
@@ -103,7 +104,8 @@ class TrainingJob {
       const { graph, weights } = backbone;
       const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph));
       await requireDiskSpace(cacheFolder(options.environment), await missingPixelBytes(contents, source.preprocessing, cache)
-        + await cache.missingBytes('features', featureKeys, graph.featureCount * 4));
+        + await cache.missingBytes('features', featureKeys, featureWidth(graph) * 4));
+      requireFeatureMemory(graph, contents.length);
       const features = await extractFeatures(contents, {
         engine, graph: backbone.graph, folded: backbone.folded, weightsSha256: backbone.weights.sha256, source, cache,
         onProgress: (done, total) => { this.phase('features', `Computing features, ${String(done)} of ${String(total)} images`, done, total); },
@@ -130,10 +132,10 @@ class TrainingJob {
     const { recipe, strategy, seed } = configuration;
     const classes = dataset.classes.length;
     const rows = new Map(contents.map((content, index) => [content.path, index]));
-    const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features);
-    const [fit, held, test] = [select('train'), select('validation'), select('test')];
     const graph = graphFor(configuration.backbone, classes);
-    const start = newHead(features.width, classes, new SeededRandom(seed, 'head'));
+    const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features, featureShape(graph));
+    const [fit, held, test] = [select('train'), select('validation'), select('test')];
+    const start = newHead(graph.featureCount, classes, new SeededRandom(seed, 'head'));
     const featureSpeed = features.computed > 0
       ? { imagesPerSecond: features.computed / features.seconds, imagesPerSecondOf: 'features' as const }
       : undefined;
@@ -279,16 +281,14 @@ interface Selection {
   readonly features: FeatureSet;
 }
 
-function selectSplit(dataset: Dataset, split: 'train' | 'validation' | 'test', rows: ReadonlyMap<string, number>, features: FeatureExtraction): Selection {
+function selectSplit(dataset: Dataset, split: 'train' | 'validation' | 'test', rows: ReadonlyMap<string, number>, features: FeatureExtraction, shape: FeatureShape): Selection {
   const images = dataset.images.filter((image) => image.split === split);
-  const { width } = features;
-  const values = new Float32Array(images.length * width);
-  for (const [index, image] of images.entries()) {
+  const chosen = Int32Array.from(images, (image) => {
     const row = rows.get(image.path);
     if (row === undefined) throw new Error(`no features of ${image.path}`);
-    values.set(features.values.subarray(row * width, (row + 1) * width), index * width);
-  }
-  return { images, features: { values, width, labels: Int32Array.from(images, (image) => image.class) } };
+    return row;
+  });
+  return { images, features: { values: features.values, shape, rows: chosen, labels: Int32Array.from(images, (image) => image.class) } };
 }
 
 function predictionsOf(images: readonly LabelledImage[], split: 'validation' | 'test', evaluation: Evaluation, classes: number): Prediction[] {

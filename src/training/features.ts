@@ -1,11 +1,13 @@
 // Features: the frozen backbone runs once an image, and what it says is kept on disk, so that a second run starts from there.
-import type { Tensor2D } from '@tensorflow/tfjs';
+import { totalmem } from 'node:os';
 import type { ContentCache } from '../dataset/contentCache.js';
 import { cropInto } from '../dataset/augment.js';
 import type { PixelSource } from '../dataset/pixelSource.js';
 import type { Engine } from '../engine/load.js';
 import { inferenceForward, normalise, type FoldedParameters } from '../network/forward.js';
+import { formatBytes, formatCount } from '../metrics/format.js';
 import type { Graph } from '../network/graph.js';
+import { ThawError } from '../protocol/errors.js';
 
 /** An image as the caches know it. */
 export interface ContentImage {
@@ -18,9 +20,8 @@ export interface ContentImage {
 export type Pixels = Pick<PixelSource, 'stream' | 'preprocessing'>;
 
 export interface FeatureExtraction {
-  /** `[images, width]`, in the order asked for; rows of unusable images are zeros. */
+  /** `[images, positions, channels]`, in the order asked for; zeros for unusable images. */
   readonly values: Float32Array;
-  readonly width: number;
   /** Images that can't be decoded: path and reason. */
   readonly unusable: ReadonlyMap<string, string>;
   /** Images that went through the backbone now; the others came from the cache. */
@@ -48,7 +49,7 @@ export interface FeatureOptions {
 /** The features of images: from the cache where they are, else through the backbone, decoding overlapped with the network. */
 export async function extractFeatures(images: readonly ContentImage[], options: FeatureOptions): Promise<FeatureExtraction> {
   const { engine, graph, folded, cache, source } = options;
-  const width = graph.featureCount;
+  const width = featureWidth(graph);
   const values = new Float32Array(images.length * width);
   const key = (image: ContentImage): string => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph);
   const unusable = new Map<string, string>();
@@ -62,7 +63,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   }
   const cached = images.length - missing.length;
   options.onProgress?.(cached, images.length);
-  if (missing.length === 0) return { values, width, unusable, computed: 0, seconds: 0, stopped: false };
+  if (missing.length === 0) return { values, unusable, computed: 0, seconds: 0, stopped: false };
 
   const began = performance.now();
   const size = graph.preprocessing.crop;
@@ -81,7 +82,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
     for (let slot = rows.length; slot < batch; slot++) pixels.copyWithin(slot * bytes, 0, bytes);
     const features = engine.tf.tidy(() => {
       const x = normalise(engine, graph, pixels, batch);
-      return inferenceForward(engine, graph, folded, x, { until: graph.features }) as Tensor2D;
+      return inferenceForward(engine, graph, folded, x, { until: graph.features });
     });
     const data = features.dataSync<'float32'>();
     features.dispose();
@@ -117,7 +118,28 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   if (!stopped) flush();
   await Promise.all(writes);
   options.onProgress?.(cached + computed + unusable.size, images.length);
-  return { values, width, unusable, computed, seconds: (performance.now() - began) / 1000, stopped };
+  return { values, unusable, computed, seconds: (performance.now() - began) / 1000, stopped };
+}
+
+/** Numbers that an image's features are. */
+export function featureWidth(graph: Graph): number {
+  return graph.featureCount * graph.featurePositions;
+}
+
+/** Of this machine's memory, what features may take. */
+const MEMORY_SHARE = 0.5;
+
+/**
+ * Features of all images lie in memory while the head learns: 5 kB an image where they are pooled, 346 kB where they are SqueezeNet's maps.
+ * @param totalBytes memory of this machine
+ * @throws ThawError `too-many-features`, with both numbers
+ */
+export function requireFeatureMemory(graph: Graph, images: number, totalBytes = totalmem()): void {
+  const bytes = images * featureWidth(graph) * 4;
+  if (bytes <= totalBytes * MEMORY_SHARE) return;
+  throw new ThawError('run', 'too-many-features',
+    `The features of ${formatCount(images)} images by ${graph.name} take ${formatBytes(bytes)}, more than half of this machine's ${formatBytes(totalBytes)} of memory`,
+    'Choose another backbone, or train on fewer images');
 }
 
 /** Name of a cache entry: the image's bytes, how they became pixels, the weights, and where the network was cut. */

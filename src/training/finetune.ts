@@ -336,7 +336,7 @@ class TrainableNetwork {
 
 function classCount(graph: Graph, parameters: Parameters): number {
   const spec = parameterSpecs(graph).find((candidate) => candidate.node === graph.head && candidate.role === 'weight');
-  const classes = spec === undefined ? undefined : parameters.get(spec.name)?.shape[1];
+  const classes = spec === undefined ? undefined : parameters.get(spec.name)?.shape.at(-1);
   if (classes === undefined) throw new Error(`${graph.name} has no head`);
   return classes;
 }

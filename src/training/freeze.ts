@@ -3,17 +3,30 @@ import type { Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import type { Recipe } from '../protocol/run.js';
 import { isBetter } from '../metrics/bestEpoch.js';
+import type { Graph } from '../network/graph.js';
 import { batchBounds, evaluateLogits, fittedBatch, type Evaluation, type Head, type LoopHooks } from './loop.js';
 import { AdamW, SgdMomentum, warmUpCosine, type Optimizer } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
-/** Features of images with their classes. */
+/** Features of some of the images of an extraction, with their classes. */
 export interface FeatureSet {
-  /** `[images, width]`. */
+  /** Of all images, `[images, positions, channels]`. */
   readonly values: Float32Array;
-  readonly width: number;
-  /** `[images]`, class indices. */
+  readonly shape: FeatureShape;
+  /** `[chosen]`: where each image's features stand among `values`. */
+  readonly rows: Int32Array;
+  /** `[chosen]`, class indices. */
   readonly labels: Int32Array;
+}
+
+/** Features of one image: a vector, or, before a head that is a convolution, a vector at each position of a map. */
+export interface FeatureShape {
+  readonly positions: number;
+  readonly channels: number;
+}
+
+export function featureShape(graph: Graph): FeatureShape {
+  return { positions: graph.featurePositions, channels: graph.featureCount };
 }
 
 export interface HeadResult {
@@ -29,6 +42,7 @@ export interface HeadResult {
 /**
  * Trains the last layer on cached features: softmax cross-entropy, mini-batches in an order drawn anew each epoch, rate by half a cosine.
  * Keeps the best validation epoch (accuracy, then loss, then the earlier). Leaves no tensor behind.
+ * A head on a map of features is SqueezeNet's: weighed at each position, rectified, averaged.
  */
 export async function trainHead(
   engine: Engine,
@@ -42,21 +56,16 @@ export async function trainHead(
 ): Promise<HeadResult> {
   const { tf } = engine;
   const images = train.labels.length;
-  const features = tf.tensor2d(train.values, [images, train.width]);
-  const held = tf.tensor2d(validation.values, [validation.labels.length, validation.width]);
-  const weight = tf.variable(tf.tensor2d(start.weight, [train.width, classes]));
+  const { positions, channels } = train.shape;
+  const features = new FeatureReader(engine, train);
+  const held = new FeatureReader(engine, validation);
+  const weight = tf.variable(tf.tensor2d(start.weight, [channels, classes]));
   const bias = tf.variable(tf.tensor1d(start.bias));
   const variables = new Map<string, Variable>([['weight', weight], ['bias', bias]]);
   const optimizer: Optimizer = recipe.optimizer === 'adam'
     ? new AdamW(tf, { weightDecay: recipe.weightDecay })
     : new SgdMomentum(tf, { momentum: 0.9, weightDecay: recipe.weightDecay });
-  const logitsOf = (x: Tensor2D): Tensor2D => tf.add<Tensor2D>(tf.matMul(x, weight), bias);
-  const evaluate = (x: Tensor2D, labels: Int32Array): Evaluation => {
-    const logits = tf.tidy(() => logitsOf(x));
-    const values = logits.dataSync<'float32'>();
-    logits.dispose();
-    return evaluateLogits(values, labels, classes);
-  };
+  const evaluate = (reader: FeatureReader): Evaluation => evaluateLogits(reader.logits(weight, bias), reader.set.labels, classes);
 
   let best: { head: Head; epoch: number; validation: Evaluation } | undefined;
   let done = 0;
@@ -72,19 +81,21 @@ export async function trainHead(
         rate = recipe.learningRate * warmUpCosine((epoch - 1) * steps + step, recipe.epochs * steps, 0);
         const picked = order.subarray(bounds[step], bounds[step + 1]);
         const gradients = tf.tidy(() => {
-          const x = tf.gather(features, tf.tensor1d(Int32Array.from(picked), 'int32'));
+          const x = features.batch(Int32Array.from(picked));
           const y = tf.oneHot(tf.tensor1d(Int32Array.from(picked, (index) => train.labels[index] ?? 0), 'int32'), classes);
+          const weighed = tf.add<Tensor2D>(tf.matMul(x, weight), bias);
           // The gradient of the mean cross-entropy with respect to the logits is (softmax − truth) / batch.
-          const error = tf.div<Tensor2D>(tf.sub(tf.softmax(logitsOf(x)), y), picked.length);
-          return { weight: tf.matMul(x, error, true, false), bias: tf.sum<Tensor1D>(error, 0) };
+          const error = tf.div<Tensor2D>(tf.sub(tf.softmax(pooled(tf, weighed, positions)), y), picked.length);
+          const spread = positions === 1 ? error : unpooled(tf, error, weighed, positions);
+          return { weight: tf.matMul(x, spread, true, false), bias: tf.sum<Tensor1D>(spread, 0) };
         });
         optimizer.step(variables, new Map(Object.entries(gradients)), () => rate);
         gradients.weight.dispose();
         gradients.bias.dispose();
       }
       const seconds = (performance.now() - began) / 1000;
-      const scored = evaluate(held, validation.labels);
-      const fitted = evaluate(features, train.labels);
+      const scored = evaluate(held);
+      const fitted = evaluate(features);
       if (isBetter(scored.score, best?.validation.score)) {
         best = { head: { weight: await weight.data<'float32'>(), bias: await bias.data<'float32'>() }, epoch, validation: scored };
       }
@@ -97,7 +108,7 @@ export async function trainHead(
     return result();
   } finally {
     optimizer.dispose();
-    for (const tensor of [features, held, weight, bias]) tensor.dispose();
+    for (const holder of [features, held, weight, bias]) holder.dispose();
   }
 
   function result(): HeadResult {
@@ -110,11 +121,79 @@ export async function trainHead(
 /** Logits of features under a head, scored. */
 export function evaluateHead(engine: Engine, set: FeatureSet, head: Head, classes: number): Evaluation {
   const { tf } = engine;
-  const logits = tf.tidy(() => tf.add(
-    tf.matMul(tf.tensor2d(set.values, [set.labels.length, set.width]), tf.tensor2d(head.weight, [set.width, classes])),
-    tf.tensor1d(head.bias),
-  ));
-  const values = logits.dataSync<'float32'>();
-  logits.dispose();
-  return evaluateLogits(values, set.labels, classes);
+  const reader = new FeatureReader(engine, set);
+  const weight = tf.tensor2d(head.weight, [set.shape.channels, classes]);
+  const bias = tf.tensor1d(head.bias);
+  try {
+    return evaluateLogits(reader.logits(weight, bias), set.labels, classes);
+  } finally {
+    for (const holder of [reader, weight, bias]) holder.dispose();
+  }
+}
+
+/** Images whose maps are in the engine at once while scoring: 22 MB of SqueezeNet's. */
+const SCORED_AT_ONCE = 64;
+
+/** Hands out features as tensors. Vectors lie in the engine as a whole; maps, which are a hundred times as large, go there batch by batch. */
+class FeatureReader {
+  private readonly whole: Tensor2D | undefined;
+
+  constructor(private readonly engine: Engine, readonly set: FeatureSet) {
+    const { rows, shape } = set;
+    if (shape.positions === 1) this.whole = engine.tf.tensor2d(this.copied(rows), [rows.length, shape.channels]);
+  }
+
+  /** `[picked · positions, channels]` of the images at these places of the set; the caller disposes. */
+  batch(picked: Int32Array): Tensor2D {
+    const { tf } = this.engine;
+    if (this.whole !== undefined) return tf.gather(this.whole, tf.tensor1d(picked, 'int32'));
+    const { rows, shape } = this.set;
+    return tf.tensor2d(this.copied(picked.map((index) => rows[index] ?? 0)), [picked.length * shape.positions, shape.channels]);
+  }
+
+  /** `[chosen, classes]`, row by row. */
+  logits(weight: Tensor2D, bias: Tensor1D): Float32Array {
+    const { tf } = this.engine;
+    const { positions } = this.set.shape;
+    const of = (x: Tensor2D): Float32Array => {
+      const output = tf.tidy(() => pooled(tf, tf.add<Tensor2D>(tf.matMul(x, weight), bias), positions));
+      const values = output.dataSync<'float32'>();
+      output.dispose();
+      return values;
+    };
+    if (this.whole !== undefined) return of(this.whole);
+    const total = this.set.rows.length;
+    const values = new Float32Array(total * (bias.shape[0]));
+    for (let from = 0; from < total; from += SCORED_AT_ONCE) {
+      const x = this.batch(Int32Array.from({ length: Math.min(SCORED_AT_ONCE, total - from) }, (_, index) => from + index));
+      values.set(of(x), from * bias.shape[0]);
+      x.dispose();
+    }
+    return values;
+  }
+
+  dispose(): void {
+    this.whole?.dispose();
+  }
+
+  private copied(rows: Int32Array): Float32Array {
+    const { values, shape } = this.set;
+    const width = shape.positions * shape.channels;
+    const target = new Float32Array(rows.length * width);
+    for (const [index, row] of rows.entries()) target.set(values.subarray(row * width, (row + 1) * width), index * width);
+    return target;
+  }
+}
+
+/** `[images · positions, classes]` → logits `[images, classes]`. */
+function pooled(tf: Engine['tf'], weighed: Tensor2D, positions: number): Tensor2D {
+  if (positions === 1) return weighed;
+  return tf.mean<Tensor2D>(tf.reshape(tf.relu(weighed), [-1, positions, weighed.shape[1]]), 1);
+}
+
+/** The gradient of `pooled`: `[images, classes]` → `[images · positions, classes]`. */
+function unpooled(tf: Engine['tf'], error: Tensor2D, weighed: Tensor2D, positions: number): Tensor2D {
+  const classes = weighed.shape[1];
+  const active = tf.reshape(tf.step(weighed), [-1, positions, classes]);
+  return tf.reshape(tf.mul(tf.expandDims(tf.div(error, positions), 1), active), [-1, classes]);
 }

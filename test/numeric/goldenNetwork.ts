@@ -5,6 +5,7 @@ import path from 'node:path';
 import { efficientNetLite, type EfficientNetLiteShape } from '../../src/network/efficientNetLite.js';
 import { mobileNetV2, type MobileNetV2Shape } from '../../src/network/mobileNetV2.js';
 import { residualNetwork, type ResidualShape } from '../../src/network/residualNetwork.js';
+import { squeezeNet, type SqueezeNetShape } from '../../src/network/squeezeNet.js';
 import { INPUT, parameterSpecs, type Graph, type GraphNode } from '../../src/network/graph.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
@@ -25,7 +26,7 @@ export interface GoldenNetwork {
   value(name: string): Float32Array;
 }
 
-export type GoldenName = 'lite' | 'residual' | 'basic' | 'bottleneck' | 'mobile';
+export type GoldenName = 'lite' | 'residual' | 'basic' | 'bottleneck' | 'mobile' | 'squeeze';
 
 /** Graphs of the script's networks, from the shape that it recorded. */
 const GRAPHS: Readonly<Record<GoldenName, (shape: unknown, classes: number) => Graph>> = {
@@ -34,6 +35,7 @@ const GRAPHS: Readonly<Record<GoldenName, (shape: unknown, classes: number) => G
   basic: (shape, classes) => residualNetwork('basic', shape as ResidualShape, classes),
   bottleneck: (shape, classes) => residualNetwork('bottleneck', shape as ResidualShape, classes),
   mobile: (shape, classes) => mobileNetV2('mobile', shape as MobileNetV2Shape, classes),
+  squeeze: (shape, classes) => squeezeNet('squeeze', shape as SqueezeNetShape, classes),
 };
 
 export function readGolden(name: GoldenName): GoldenNetwork {
@@ -89,7 +91,7 @@ function residual(classes: number): Graph {
     { op: 'dense', name: 'fc', inputs: ['drop'], inputFeatures: 16, outputFeatures: classes },
   ];
   return {
-    name: 'residual', inputSize: 45, nodes, head: 'fc', features: 'mean', featureCount: 16,
+    name: 'residual', inputSize: 45, nodes, head: 'fc', features: 'mean', featureCount: 16, featurePositions: 1,
     preprocessing: { mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: 256, crop: 45, kernel: 'cubic' },
   };
 }

@@ -6,7 +6,10 @@ import { loadEngine, type Engine } from '../../src/engine/load.js';
 import { foldBatchNorm, inferenceForward, trainingForward } from '../../src/network/forward.js';
 import { loadParameters, toStateDict } from '../../src/network/parameters.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
+import { evaluateHead, featureShape, trainHead, type FeatureSet } from '../../src/training/freeze.js';
+import { evaluateLogits } from '../../src/training/loop.js';
 import { SgdMomentum } from '../../src/training/optimizer.js';
+import { SeededRandom } from '../../src/training/random.js';
 import { difference, maximumError, namesOf, norm, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
 
 const FORWARD = 1e-4;
@@ -22,11 +25,11 @@ let engine: Engine;
 before(async () => { engine = await loadEngine(); });
 
 /** Logits of inference, batch norm folded. */
-function inferred(golden: GoldenNetwork, start: StateDict = golden.start): Float32Array {
+function inferred(golden: GoldenNetwork, start: StateDict = golden.start, until?: string): Float32Array {
   const { tf } = engine;
   const parameters = loadParameters(tf, golden.graph, start, { head: 'from-weights' });
   const folded = foldBatchNorm(engine, golden.graph, parameters);
-  const logits = tf.tidy(() => inferenceForward(engine, golden.graph, folded, imagesOf(golden)).dataSync<'float32'>());
+  const logits = tf.tidy(() => inferenceForward(engine, golden.graph, folded, imagesOf(golden), { ...(until !== undefined && { until }) }).dataSync<'float32'>());
   folded.dispose();
   for (const tensor of parameters.values()) tensor.dispose();
   return logits;
@@ -137,10 +140,10 @@ function worst(names: readonly string[], errorOf: (name: string) => number): { e
 }
 
 const WITHOUT_EFFECT: Readonly<Record<GoldenName, RegExp>> = {
-  lite: /\._bn2\.bias$/, residual: /^stem\.bias$/, basic: /^$/, bottleneck: /^$/, mobile: /^features\.[1-9]\d*\.conv\.[23]\.bias$/,
+  lite: /\._bn2\.bias$/, residual: /^stem\.bias$/, basic: /^$/, bottleneck: /^$/, mobile: /^features\.[1-9]\d*\.conv\.[23]\.bias$/, squeeze: /^$/,
 };
 
-for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile'] satisfies GoldenName[]) {
+for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeeze'] satisfies GoldenName[]) {
   describe(name, () => {
     const golden = readGolden(name);
 
@@ -148,6 +151,11 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile'] satisfi
       const exact = golden.value('evaluation/logits');
       assert.ok(norm(exact) / Math.sqrt(exact.length) > 0.3, 'logits of about 1');
       const error = maximumError(inferred(golden), exact);
+      assert.ok(error <= FORWARD, String(error));
+    });
+
+    test('the features that freeze caches are PyTorch\'s', () => {
+      const error = maximumError(inferred(golden, golden.start, golden.graph.features), golden.value('evaluation/features'));
       assert.ok(error <= FORWARD, String(error));
     });
 
@@ -206,6 +214,30 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile'] satisfi
       }
     });
 
+    test('the head that freeze trains on features gives PyTorch\'s logits, and moves by PyTorch\'s gradient', async () => {
+      const { graph, labels, classes } = golden;
+      const order = Int32Array.from(labels.keys());
+      const set: FeatureSet = { values: golden.value('evaluation/features'), shape: featureShape(graph), rows: order, labels };
+      const parameters = loadParameters(engine.tf, graph, golden.start, { head: 'from-weights' });
+      const valueOf = (suffix: string): Float32Array => parameters.get(`${graph.head}.${suffix}`)?.dataSync<'float32'>() ?? new Float32Array();
+      const head = { weight: valueOf('weight'), bias: valueOf('bias') };
+      for (const tensor of parameters.values()) tensor.dispose();
+      const expected = evaluateLogits(golden.value('evaluation/logits'), labels, classes);
+      assert.ok(maximumError(evaluateHead(engine, set, head, classes).probabilities, expected.probabilities) <= FORWARD);
+
+      const learningRate = 0.01;
+      const trained = await trainHead(engine, set, set, classes, head, { optimizer: 'sgd', epochs: 1, batch: labels.length, leastSteps: 1, learningRate, weightDecay: 0 }, new SeededRandom(0, 'order'),
+        { onEpoch: () => undefined, stopRequested: () => false });
+      for (const suffix of ['weight', 'bias'] as const) {
+        const exact = golden.value(`frozen/gradient/${graph.head}.${suffix}`);
+        const steps = head[suffix].map((value, index) => (value - (trained.head[suffix][index] ?? NaN)) / learningRate);
+        // The head's weights are [inputs, classes] here, [classes, inputs] there.
+        const data = suffix === 'bias' ? steps : Float32Array.from(exact, (_, index) => steps[(index % graph.featureCount) * classes + Math.floor(index / graph.featureCount)] ?? NaN);
+        const error = norm(difference(data, exact)) / norm(exact);
+        assert.ok(error <= GRADIENT, `${suffix}: ${String(error)}`);
+      }
+    });
+
     test('a node inside is reached, and no tensor is left', () => {
       const { tf } = engine;
       inferred(golden);
@@ -220,17 +252,11 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile'] satisfi
       const folded = foldBatchNorm(engine, golden.graph, parameters);
       const images = imagesOf(golden);
       const features = inferenceForward(engine, golden.graph, folded, images, { until: golden.graph.features });
-      assert.deepEqual(features.shape, [golden.labels.length, golden.graph.featureCount]);
-      const logits = tf.tidy(() => tf.add(tf.matMul(features as Tensor<never>, weight('weight')), weight('bias')));
-      assert.ok(maximumError(logits.dataSync(), golden.value('evaluation/logits')) <= FORWARD);
+      assert.equal(features.size, golden.labels.length * golden.graph.featurePositions * golden.graph.featureCount);
       assert.throws(() => inferenceForward(engine, golden.graph, folded, images, { until: 'nowhere' }), /nowhere/);
       folded.dispose();
-      for (const tensor of [features, logits, images, ...parameters.values()]) tensor.dispose();
+      for (const tensor of [features, images, ...parameters.values()]) tensor.dispose();
       assert.equal(tf.memory().numTensors, count);
-
-      function weight(suffix: string): Tensor<never> {
-        return parameters.get(`${golden.graph.head}.${suffix}`) as Tensor<never>;
-      }
     });
   });
 }

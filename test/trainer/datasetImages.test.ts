@@ -61,17 +61,21 @@ describe('photographs', { skip: missing }, () => {
     }
   });
 
-  // Every 64th pixel from (32, 32) of Image.open(…).convert('RGB').resize(…, BICUBIC), then the centre crop, by Pillow 13: reduced a little,
-  // enlarged, reduced by much (libjpeg shrinks on loading), upright.
-  for (const [file, base64] of [
-    ['val/bees/1519368889_4270261ee3.jpg', 'n5ar3t7ie4GVP0hHAgACAwIAMCcne3dPSjMayevhW0oulryCc3lq19jW4rycTWFO'],
-    ['train/ants/2019439677_2db655d361.jpg', 'QD4/Z2VW3dS+fHx8t62dk4JK59OKgoN+TkxHdVpB8du7W1tavr6+X19fzc3NlJSU'],
-    ['train/ants/Nepenthes_rafflesiana_ant.jpg', '0a6Qr4Zn+N+0vZ+C3ryc3L2N0rKHhWJB1q9yt49rUC0kOCgZIBcQgW9Zj3thmZA/'],
-    ['val/ants/161076144_124db762d6.jpg', 'y34nHBELsbKmVEpCUkc4SCYMW0czNSolend2PzMvOCcmaV5KMSENLCYhxLCIraue'],
+  // Every 64th pixel from (32, 32) of Image.open(…).convert('RGB').resize(…), then the centre crop, by Pillow 13: reduced a little, enlarged,
+  // reduced by much (libjpeg shrinks on loading), upright.
+  for (const [kernel, file, base64] of [
+    ['cubic', 'val/bees/1519368889_4270261ee3.jpg', 'n5ar3t7ie4GVP0hHAgACAwIAMCcne3dPSjMayevhW0oulryCc3lq19jW4rycTWFO'],
+    ['cubic', 'train/ants/2019439677_2db655d361.jpg', 'QD4/Z2VW3dS+fHx8t62dk4JK59OKgoN+TkxHdVpB8du7W1tavr6+X19fzc3NlJSU'],
+    ['cubic', 'train/ants/Nepenthes_rafflesiana_ant.jpg', '0a6Qr4Zn+N+0vZ+C3ryc3L2N0rKHhWJB1q9yt49rUC0kOCgZIBcQgW9Zj3thmZA/'],
+    ['cubic', 'val/ants/161076144_124db762d6.jpg', 'y34nHBELsbKmVEpCUkc4SCYMW0czNSolend2PzMvOCcmaV5KMSENLCYhxLCIraue'],
+    ['linear', 'val/bees/1519368889_4270261ee3.jpg', 'nZSl29reeH2QTV9YCwkJAwMCMSgleXNNSDMbyOvgYFM3lbmDcnhp19bT07SVUWZR'],
+    ['linear', 'train/ants/2019439677_2db655d361.jpg', 'QD4/YV9P0ciye3t7t62dkoJL4MiCgIF7VVNNfmJI79q8YmJhtra2ZmZmzc3NkJCQ'],
+    ['linear', 'train/ants/Nepenthes_rafflesiana_ant.jpg', '0K2ProZn+OO4vZ+D27qb3L2N07OHhmNC1a9yt45rVjcrOCgZIBcQgnBZj3thmZA+'],
+    ['linear', 'val/ants/161076144_124db762d6.jpg', 'xnwpIBUPpqaWVUtCW1BCUTAWX006PjQvb2toPzQwOCgmal5LOCcVLygjvaqCoZ2Q'],
   ] as const) {
-    test(`${file} becomes what PIL makes of it`, async () => {
+    test(`${file} becomes what PIL makes of it, ${kernel}`, async () => {
       const expected = Buffer.from(base64, 'base64');
-      const pixels = await decodeImage(path.join(DATA, 'hymenoptera', file), PREPROCESSING);
+      const pixels = await decodeImage(path.join(DATA, 'hymenoptera', file), { ...PREPROCESSING, kernel });
       const found = [32, 96, 160, 224].flatMap((y) => [32, 96, 160, 224].flatMap((x) => [...pixels.subarray((y * 256 + x) * 3, (y * 256 + x) * 3 + 3)]));
       assert.equal(found.length, expected.length);
       const mean = found.reduce((sum, value, index) => sum + Math.abs(value - (expected[index] ?? 0)), 0) / found.length;

@@ -5,6 +5,7 @@ import { appendFileSync, copyFileSync, existsSync, lstatSync, mkdtempSync, readd
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { addonFor } from '../../src/engine/addon.js';
 import { createFusedConvolution, type FusedConvolution } from '../../src/engine/fusedConvolution.js';
@@ -35,7 +36,7 @@ interface Golden {
 
 const THREADS = 2;
 const TOLERANCE = 1e-5; // relative, of norms: float32 against float64
-const golden = JSON.parse(readFileSync(path.join(process.cwd(), 'test', 'numeric', 'golden', 'kernels.json'), 'utf8')) as Golden;
+const golden = JSON.parse(gunzipSync(readFileSync(path.join(process.cwd(), 'test', 'numeric', 'golden', 'kernels.json.gz'))).toString('utf8')) as Golden;
 
 let engine: Engine;
 let tensorsAtStart: number;

@@ -1,7 +1,8 @@
-"""Makes kernels.json: what the engine's kernels should give, by PyTorch in float64. Channels last; filters as TensorFlow lays them out.
+"""Makes kernels.json.gz: what the engine's kernels should give, by PyTorch in float64. Channels last; filters as TensorFlow lays them out.
 
 usage: python3 make_kernels.py   (PyTorch 2.x; writes beside itself)
 """
+import gzip
 import json
 from pathlib import Path
 
@@ -109,4 +110,5 @@ golden = {
         fused_convolution(6, 5, 1, True, "relu6", 4, 4), fused_convolution(7, 3, 2, True, "relu", 4, 4), fused_convolution(6, 3, 2, True, "linear", 4, 4),
     ],
 }
-Path(__file__).with_name("kernels.json").write_text(json.dumps(golden, separators=(",", ":")) + "\n")
+text = json.dumps(golden, separators=(",", ":")) + "\n"
+Path(__file__).with_name("kernels.json.gz").write_bytes(gzip.compress(text.encode(), mtime=0))

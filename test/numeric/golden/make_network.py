@@ -222,6 +222,37 @@ class MobileNetV2(nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
+class Fire(nn.Module):
+    def __init__(self, inputs, squeeze, expand):
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x):
+        x = F.relu(self.squeeze(x))
+        return torch.cat([F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))], 1)
+
+
+class SqueezeNet(nn.Module):
+    def __init__(self, shape, classes):
+        super().__init__()
+        layers, channels = [nn.Conv2d(3, shape["stem"], 3, 2), nn.ReLU()], shape["stem"]
+        for fire in shape["fires"]:
+            layers += [nn.MaxPool2d(3, 2, ceil_mode=True)] if fire["pool"] else []
+            layers.append(Fire(channels, fire["squeeze"], fire["expand"]))
+            channels = 2 * fire["expand"]
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(nn.Dropout(0.0), nn.Conv2d(channels, classes, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+
+    def forward(self, x):
+        return self.classifier(self.features(x)).flatten(1)
+
+
+def fires(*rows):
+    return [dict(zip(("squeeze", "expand", "pool"), row)) for row in rows]
+
+
 def mobile_groups(*rows):
     return [dict(zip(("expansion", "channels", "repeats", "stride"), row)) for row in rows]
 
@@ -231,6 +262,10 @@ MOBILE = {"stem": 32, "head": 1280, "groups": mobile_groups(
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))}
 BASIC = {"block": "basic", "blocks": [1, 1], "width": 6}
 BOTTLENECK = {"block": "bottleneck", "blocks": [1, 1], "width": 4}
+SQUEEZE = {"inputSize": 224, "stem": 64, "fires": fires(
+    (16, 64, True), (16, 64, False), (32, 128, True), (32, 128, False), (48, 192, True), (48, 192, False), (64, 256, False), (64, 256, False))}
+# 38 → 18 → 9 → 4 rounded up: a pool whose last window hangs over the edge, and one whose windows fit.
+NARROW_SQUEEZE = {"inputSize": 38, "stem": 8, "fires": fires((4, 6, True), (4, 7, False), (5, 8, True))}
 NARROW_MOBILE = {"stem": 6, "head": 20, "groups": mobile_groups((1, 5, 1, 1), (4, 6, 2, 2), (3, 8, 1, 1))}
 
 
@@ -243,6 +278,7 @@ def compare_with_torchvision():
         return
     networks = {name: lambda block=block, blocks=blocks: ResNet({"block": block, "blocks": blocks, "width": 64}, 1000) for name, (block, blocks) in RESNETS.items()}
     networks["mobilenet_v2"] = lambda: MobileNetV2(MOBILE, 1000)
+    networks["squeezenet1_1"] = lambda: SqueezeNet(SQUEEZE, 1000)
     for name, make in networks.items():
         images = torch.randn((4, 3, 96, 96), generator=torch.Generator().manual_seed(1))
         ours, theirs = make(), getattr(models, name)(weights=None)
@@ -280,8 +316,26 @@ def randomise(network, images, generator):
         module.running_mean += (0.3 + 0.3 * normal(module.running_mean)) * module.running_var.sqrt()
         module.running_var *= uniform(module.running_var, 0.7, 1.6)
     network.eval()
-    last = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
-    last.weight /= network(images).std()
+    last = head_of(network)
+    scale = network(images).std()
+    last.weight /= scale
+    if isinstance(last, nn.Conv2d):  # rectified after it: its bias has to keep step
+        last.bias /= scale
+
+
+def head_of(network):
+    """The last layer with weights: linear, or SqueezeNet's convolution."""
+    return [module for module in network.modules() if isinstance(module, (nn.Linear, nn.Conv2d))][-1]
+
+
+def features_of(network, images):
+    """What goes into the head, [batch, channels] or [batch, height, width, channels]."""
+    seen = []
+    hook = head_of(network).register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network.eval()(images)
+    hook.remove()
+    return seen[0].permute(0, 2, 3, 1).contiguous() if seen[0].dim() == 4 else seen[0]
 
 
 def batch_norm_mode(network, mode):
@@ -302,6 +356,7 @@ def values_of(network, images, labels):
     network.eval()
     with torch.no_grad():
         values["evaluation/logits"] = network(images)
+    values["evaluation/features"] = features_of(network, images)
     for mode in ("frozen", "batch"):
         trained = copy.deepcopy(network)
         optimizer = torch.optim.SGD(trained.parameters(), **SGD)
@@ -351,7 +406,7 @@ def relu6_saturates(network, images):
         network(images)
     for hook in hooks:
         hook.remove()
-    return sum(above) / len(above)
+    return sum(above) / max(1, len(above))
 
 
 def one_percent_shows(network, images, labels, double):
@@ -378,8 +433,8 @@ def one_percent_shows(network, images, labels, double):
     return True
 
 
-def search(make, size, classes, batch, saturates, steps):
-    for seed in range(1000):
+def search(make, size, classes, batch, saturates, steps, first):
+    for seed in range(first, first + 1000):
         generator = torch.Generator().manual_seed(seed)
         images = torch.randn((batch, 3, size, size), generator=generator)
         labels = torch.randint(classes, (batch,), generator=generator)
@@ -395,8 +450,8 @@ def search(make, size, classes, batch, saturates, steps):
     raise SystemExit("no seed will do")
 
 
-def save(folder, name, make, shape, size, classes, batch, saturates=True, steps=True):
-    seed, error, saturated, images, labels, start, double = search(make, size, classes, batch, saturates, steps)
+def save(folder, name, make, shape, size, classes, batch, first=0, saturates=True, steps=True):
+    seed, error, saturated, images, labels, start, double = search(make, size, classes, batch, saturates, steps, first)
     tensors = {"images": images.permute(0, 2, 3, 1), "labels": labels.int()}
     tensors |= {f"start/{key}": value for key, value in start.items()}
     tensors |= {key: value.float() for key, value in double.items() if steps or "/step" not in key}
@@ -454,11 +509,13 @@ if __name__ == "__main__":
     arguments.add_argument("folder", type=pathlib.Path)
     arguments.add_argument("weights", nargs="*")
     parsed = arguments.parse_args()
-    save(parsed.folder, "lite", lambda: EfficientNetLite(NARROW, 5), NARROW, 30, 5, 4)
-    save(parsed.folder, "residual", lambda: Residual(5), {}, 45, 5, 4)
-    save(parsed.folder, "basic", lambda: ResNet(BASIC, 5), BASIC, 40, 5, 4, saturates=False, steps=False)
-    save(parsed.folder, "bottleneck", lambda: ResNet(BOTTLENECK, 5), BOTTLENECK, 37, 5, 4, saturates=False, steps=False)
-    save(parsed.folder, "mobile", lambda: MobileNetV2(NARROW_MOBILE, 5), NARROW_MOBILE, 33, 5, 4, steps=False)
+    # Where the search begins: another processor rounds otherwise, and an earlier seed may do there. The tests have been through these.
+    save(parsed.folder, "lite", lambda: EfficientNetLite(NARROW, 5), NARROW, 30, 5, 4, first=70)
+    save(parsed.folder, "residual", lambda: Residual(5), {}, 45, 5, 4, first=158)
+    save(parsed.folder, "basic", lambda: ResNet(BASIC, 5), BASIC, 40, 5, 4, first=2, saturates=False, steps=False)
+    save(parsed.folder, "bottleneck", lambda: ResNet(BOTTLENECK, 5), BOTTLENECK, 37, 5, 4, first=11, saturates=False, steps=False)
+    save(parsed.folder, "squeeze", lambda: SqueezeNet(NARROW_SQUEEZE, 5), NARROW_SQUEEZE, 38, 5, 4, saturates=False, steps=False)
+    save(parsed.folder, "mobile", lambda: MobileNetV2(NARROW_MOBILE, 5), NARROW_MOBILE, 33, 5, 4, first=104, steps=False)
     compare_with_torchvision()
     save_legacy(parsed.folder)
     if parsed.weights:
