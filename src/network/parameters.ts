@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import { ThawError } from '../protocol/errors.js';
 import { parameterSpecs, type Graph, type ParameterSpec } from './graph.js';
-import type { StateDict } from './weights/stateDict.js';
+import { asFloat32, type StateDict } from './weights/stateDict.js';
 
 type Tensorflow = Engine['tf'];
 
@@ -45,16 +45,19 @@ export function loadParameters(tf: Tensorflow, graph: Graph, state: StateDict, o
       }
       return { name, shape, data };
     }
-    const tensor = state.get(name);
-    if (tensor === undefined) throw mismatch(graph, `${name} is missing`);
-    if (tensor.dtype !== 'float32') throw mismatch(graph, `${name} holds ${tensor.dtype} instead of float32`);
-    if (tensor.shape.join() !== spec.shape.join() || tensor.data.length !== elements(spec.shape)) {
-      throw mismatch(graph, `${name} is [${tensor.shape.join(', ')}] instead of [${spec.shape.join(', ')}]`);
-    }
-    if (!allFinite(tensor.data)) throw mismatch(graph, `${name} holds values that are no finite numbers`);
-    return { name, shape, data: permuted(tensor.data, spec.shape, permutation) };
+    return { name, shape, data: permuted(valuesOf(graph, spec, state), spec.shape, permutation) };
   });
   return new Map(values.map(({ name, shape, data }) => [name, tf.tensor(data, shape, 'float32')]));
+}
+
+/**
+ * Checks that a state dict holds a graph's parameters, each of its shape and of finite floating-point numbers, and nothing else.
+ * @throws ThawError `weights-mismatch`, as `loadParameters`
+ */
+export function checkParameters(graph: Graph, state: StateDict): void {
+  const specs = parameterSpecs(graph);
+  checkNames(graph, specs, state);
+  for (const spec of specs) valuesOf(graph, spec, state);
 }
 
 /** The reverse of `loadParameters`: PyTorch's layouts. A tensor that nothing has touched comes back bit for bit. */
@@ -66,6 +69,20 @@ export function toStateDict(graph: Graph, parameters: ReadonlyMap<string, Tensor
     const back = permutation.map((_, axis) => permutation.indexOf(axis));
     return [spec.name, { dtype: 'float32', shape: [...spec.shape], data: permuted(tensor.dataSync<'float32'>(), tensor.shape, back) }];
   }));
+}
+
+/** A parameter as float32, in PyTorch's layout: half precisions exactly, float64 rounded. */
+function valuesOf(graph: Graph, spec: ParameterSpec, state: StateDict): Float32Array {
+  const { name } = spec;
+  const tensor = state.get(name);
+  if (tensor === undefined) throw mismatch(graph, `${name} is missing`);
+  if (tensor.shape.join() !== spec.shape.join() || tensor.data.length !== elements(spec.shape)) {
+    throw mismatch(graph, `${name} is [${tensor.shape.join(', ')}] instead of [${spec.shape.join(', ')}]`);
+  }
+  const values = asFloat32(tensor);
+  if (values === undefined) throw mismatch(graph, `${name} holds ${tensor.dtype} instead of floating-point numbers`);
+  if (!allFinite(values)) throw mismatch(graph, `${name} holds values that are no finite numbers`);
+  return values;
 }
 
 /** Axes of PyTorch's layout in the order of TensorFlow's. */

@@ -6,7 +6,7 @@ import { graphFor } from '../network/architectures.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
-import { readPyTorchFile } from '../network/weights/pickle.js';
+import { readWeightsFile } from '../network/weights/weightsFile.js';
 import { findWeights, type WeightsFile } from '../network/weights/provide.js';
 import { ThawError } from '../protocol/errors.js';
 import { DEFAULT_BACKBONE, type BackboneName } from '../protocol/run.js';
@@ -31,7 +31,7 @@ export async function loadBackbone(engine: Engine, name: BackboneName, environme
     throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`, name === DEFAULT_BACKBONE ? 'Run `thaw setup`, or Thaw: Set Up Engine in the editor' : `Run \`thaw weights get ${name}\``);
   }
   const graph = graphFor(name, 1000);
-  const parameters = loadParameters(engine.tf, graph, readPyTorchFile(await readFile(weights.path)), { head: 'from-weights' });
+  const parameters = loadParameters(engine.tf, graph, await readWeightsFile(await readFile(weights.path)), { head: 'from-weights' });
   const folded = foldBatchNorm(engine, graph, parameters);
   return {
     graph, parameters, folded, weights,

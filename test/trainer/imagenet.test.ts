@@ -13,7 +13,7 @@ import { publishedEfficientNetLite } from '../../src/network/efficientNetLite.js
 import { foldBatchNorm, inferenceForward, normalise, trainingForward, type FoldedParameters } from '../../src/network/forward.js';
 import { parameterSpecs } from '../../src/network/graph.js';
 import { loadParameters, toStateDict, type Parameters } from '../../src/network/parameters.js';
-import { readPyTorchFile } from '../../src/network/weights/pickle.js';
+import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
 import { findWeights, provideWeights } from '../../src/network/weights/provide.js';
 import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
@@ -34,7 +34,7 @@ let folded: FoldedParameters;
 before(async () => {
   engine = await loadEngine();
   const weights = await provideWeights('efficientnet_lite0');
-  state = readPyTorchFile(await readFile(weights.path));
+  state = await readPyTorchFile(await readFile(weights.path));
   parameters = loadParameters(engine.tf, graph, state, { head: 'from-weights' });
   folded = foldBatchNorm(engine, graph, parameters);
 });

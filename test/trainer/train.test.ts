@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import sharp from 'sharp';
 import * as v from 'valibot';
 import { wilsonInterval } from '../../src/metrics/intervals.js';
-import { readPyTorchFile } from '../../src/network/weights/pickle.js';
+import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
 import { findWeights } from '../../src/network/weights/provide.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import { runRecordSchema, type RunRecord } from '../../src/protocol/run.js';
@@ -56,7 +56,7 @@ test('freeze leaves every tensor of the backbone as it was, and trains the head'
   const saved = readSafetensors(readFileSync(path.join(run, 'model/model.safetensors'))).state;
   const weights = findWeights('efficientnet_lite0');
   assert.ok(weights);
-  const pretrained = readPyTorchFile(readFileSync(weights.path));
+  const pretrained = await readPyTorchFile(readFileSync(weights.path));
   let compared = 0;
   for (const [name, tensor] of pretrained) {
     if (name.startsWith('_fc.') || tensor.dtype !== 'float32') continue;
@@ -76,7 +76,7 @@ test('finetune trains every layer, and keeps ≥ .93 on ants and bees within 8 e
   const saved = readSafetensors(readFileSync(path.join(result.run, 'model/model.safetensors'))).state;
   const weights = findWeights('efficientnet_lite0');
   assert.ok(weights);
-  for (const [name, tensor] of readPyTorchFile(readFileSync(weights.path))) {
+  for (const [name, tensor] of await readPyTorchFile(readFileSync(weights.path))) {
     if (name.startsWith('_fc.') || tensor.dtype !== 'float32') continue;
     const after = saved.get(name);
     assert.ok(after?.dtype === 'float32', name);

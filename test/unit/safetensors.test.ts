@@ -61,7 +61,7 @@ void test('refuses what contradicts itself', () => {
   refusal(file('{'), /not JSON/);
   refusal(file(Buffer.from([0x22, 0xff, 0x22]).toString('latin1')), /no object/);
   refusal(file([]), /no object/);
-  refusal(file({ w: { ...entry, dtype: 'F16' } }, Buffer.alloc(8)), /makes no sense/);
+  refusal(file({ w: { ...entry, dtype: 'F8_E4M3' } }, Buffer.alloc(8)), /makes no sense/);
   refusal(file({ w: { ...entry, shape: [-2] } }, Buffer.alloc(8)), /makes no sense/);
   refusal(file({ w: { ...entry, shape: [1e300, 1e300] } }, Buffer.alloc(8)), /makes no sense/);
   refusal(file({ w: { ...entry, shape: [2 ** 40, 2 ** 40] } }, Buffer.alloc(8)), /contradicts its shape/);

@@ -1,9 +1,8 @@
-// Reads a PyTorch checkpoint of the legacy layout (torch.save before 1.6): five pickles, then the numbers of every storage.
-// A pickle is a program for a small stack machine that may call any function by name. This machine knows tensors, storages and ordered
-// dictionaries, and refuses every other name, so a checkpoint can't run code; nothing is imported, looked up or called by a name from the file.
-// Opcodes: CPython's Lib/pickletools.py. Layout: `_legacy_load` in PyTorch's torch/serialization.py.
+// The pickles inside PyTorch's checkpoints. A pickle is a program for a small stack machine that may call any function by name. This machine knows
+// tensors, storages and ordered dictionaries, and refuses every other name, so a checkpoint can't run code; nothing is imported, looked up or
+// called by a name from the file. Opcodes: CPython's Lib/pickletools.py.
 import { ThawError } from '../../protocol/errors.js';
-import { ELEMENT_BYTES, storedTensor, type ElementType, type StateDict } from './stateDict.js';
+import { ELEMENT_BYTES, type ElementType } from './stateDict.js';
 
 /** What a hostile file is held to. A backbone's checkpoint needs some ten thousand opcodes. */
 const LIMITS = {
@@ -15,11 +14,10 @@ const LIMITS = {
   dimensions: 16,
 } as const;
 
-const MAGIC = 0x1950a86a20f9469cfc6cn;
-const PROTOCOL = 1001;
-
 const STORAGES: ReadonlyMap<string, ElementType> = new Map([
   ['torch.FloatStorage', 'float32'],
+  ['torch.HalfStorage', 'float16'],
+  ['torch.BFloat16Storage', 'bfloat16'],
   ['torch.DoubleStorage', 'float64'],
   ['torch.LongStorage', 'int64'],
   ['torch.IntStorage', 'int32'],
@@ -30,62 +28,12 @@ const STORAGES: ReadonlyMap<string, ElementType> = new Map([
 ]);
 const ORDERED_DICT = 'collections.OrderedDict';
 const REBUILD_TENSOR = 'torch._utils._rebuild_tensor_v2';
+const REBUILD_PARAMETER = 'torch._utils._rebuild_parameter';
 
-/**
- * Reads a state dict: a flat dictionary of tensors.
- * @throws ThawError `bad-checkpoint` for a file that is cut off, damaged, of another layout or kind, larger than it can be, or that names
- *   anything but tensors. Time and memory are bounded by the file's length.
- */
-export function readPyTorchFile(bytes: Uint8Array): StateDict {
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b) throw refused('it is of the zip layout, which is not read yet');
-  const machine = new PickleMachine(bytes);
-  if (machine.run() !== MAGIC) throw refused('it does not begin like a PyTorch checkpoint');
-  if (machine.run() !== PROTOCOL) throw refused('its protocol is not 1001');
-  const system = machine.run();
-  if (!(system instanceof Dictionary) || system.entries.get('little_endian') !== true) throw refused('its numbers are not little-endian');
-  const root = machine.run();
-  const order = machine.run();
-  const offsets = storageOffsets(bytes, machine.position, order, machine.storages);
-
-  if (!(root instanceof Dictionary)) throw refused('it holds no dictionary of tensors');
-  // Tensors may share a storage; a file whose tensors are far larger than itself is a bomb.
-  let budget = 2 * bytes.length;
-  const state: StateDict = new Map();
-  for (const [name, tensor] of root.entries) {
-    if (typeof name !== 'string' || !(tensor instanceof TensorReference)) throw refused('it holds something other than named tensors');
-    budget -= tensor.elements * ELEMENT_BYTES[tensor.storage.dtype];
-    if (budget < 0) throw refused('its tensors are larger than its data');
-    const offset = offsets.get(tensor.storage.key);
-    if (offset === undefined) throw refused(`the data of ${quoted(name)} are missing`);
-    state.set(name, storedTensor(tensor.storage.dtype, tensor.shape, gather(bytes, offset, tensor)));
-  }
-  return state;
-}
-
-/** Where each storage's numbers begin, by its key: after the pickles, for each key in order, a count of 8 bytes and the numbers. */
-function storageOffsets(bytes: Uint8Array, start: number, order: Value, storages: ReadonlyMap<string, Storage>): Map<string, number> {
-  if (!(order instanceof List)) throw refused('the list of its storages is missing');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const offsets = new Map<string, number>();
-  let at = start;
-  for (const key of order.items) {
-    const storage = typeof key === 'string' ? storages.get(key) : undefined;
-    if (storage === undefined || offsets.has(storage.key)) throw refused('the list of its storages does not fit its tensors');
-    if (at + 8 > bytes.length) throw cutOff();
-    if (view.getBigInt64(at, true) !== BigInt(storage.elements)) throw refused(`the size of storage ${quoted(storage.key)} contradicts itself`);
-    at += 8;
-    offsets.set(storage.key, at);
-    at += storage.elements * ELEMENT_BYTES[storage.dtype];
-    if (at > bytes.length) throw cutOff();
-  }
-  if (at !== bytes.length) throw refused('something follows its data');
-  return offsets;
-}
-
-/** A tensor's numbers, row-major, in a buffer of their own. Bounds were checked when the reference was made. */
-function gather(bytes: Uint8Array, storageStart: number, tensor: TensorReference): ArrayBuffer {
+/** A tensor's numbers, row-major, in a buffer of their own. `bytes` are its storage's; bounds were checked when the reference was made. */
+export function gather(bytes: Uint8Array, tensor: TensorReference): ArrayBuffer {
   const size = ELEMENT_BYTES[tensor.storage.dtype];
-  const start = storageStart + tensor.offset * size;
+  const start = tensor.offset * size;
   const target = new Uint8Array(tensor.elements * size);
   if (tensor.contiguous) {
     target.set(bytes.subarray(start, start + target.length));
@@ -119,18 +67,19 @@ function gather(bytes: Uint8Array, storageStart: number, tensor: TensorReference
   return target.buffer;
 }
 
-type Value = null | boolean | number | bigint | string | Global | Storage | TensorReference | Tuple | List | Dictionary;
+/** What a pickle is made of. */
+export type Value = null | boolean | number | bigint | string | Global | Storage | TensorReference | Tuple | List | Dictionary;
 
 class Tuple {
   constructor(readonly items: readonly Value[]) {}
 }
 
-class List {
+export class List {
   readonly items: Value[] = [];
 }
 
 /** Python's dict and OrderedDict; keys are plain values. */
-class Dictionary {
+export class Dictionary {
   readonly entries = new Map<Value, Value>();
 }
 
@@ -139,12 +88,12 @@ class Global {
   constructor(readonly name: string) {}
 }
 
-class Storage {
+export class Storage {
   constructor(readonly key: string, readonly dtype: ElementType, readonly elements: number) {}
 }
 
 /** Where a tensor lies in its storage, counted in elements. */
-class TensorReference {
+export class TensorReference {
   readonly elements: number;
   readonly contiguous: boolean;
 
@@ -168,7 +117,8 @@ class TensorReference {
   }
 }
 
-class PickleMachine {
+/** Runs pickles. Time and memory are bounded by the file's length; what it refuses is a ThawError `bad-checkpoint`. */
+export class PickleMachine {
   position = 0;
   /** Every storage named so far, by key. */
   readonly storages = new Map<string, Storage>();
@@ -178,7 +128,8 @@ class PickleMachine {
   private marks: number[] = [];
   private memo = new Map<number, Value>();
 
-  constructor(private readonly bytes: Uint8Array) {
+  /** `bytes`: the pickles, one after the other. `fileBytes`: length of the whole file, which no storage exceeds. */
+  constructor(private readonly bytes: Uint8Array, private readonly fileBytes: number) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
@@ -342,7 +293,7 @@ class PickleMachine {
 
   private global(): Global {
     const name = `${this.line()}.${this.line()}`;
-    if (name !== ORDERED_DICT && name !== REBUILD_TENSOR && !STORAGES.has(name)) {
+    if (name !== ORDERED_DICT && name !== REBUILD_TENSOR && name !== REBUILD_PARAMETER && !STORAGES.has(name)) {
       throw refused(`it names ${quoted(name)}, which is no tensor; loading such a file elsewhere could run code`);
     }
     return new Global(name);
@@ -364,7 +315,7 @@ class PickleMachine {
     if (tag !== 'storage' || dtype === undefined || typeof key !== 'string' || elements === undefined || view !== null) {
       throw refused('it holds a storage that makes no sense');
     }
-    if (elements * ELEMENT_BYTES[dtype] > this.bytes.length) throw refused(`storage ${quoted(key)} is larger than the file`);
+    if (elements * ELEMENT_BYTES[dtype] > this.fileBytes) throw refused(`storage ${quoted(key)} is larger than the file`);
     const known = this.storages.get(key);
     if (known !== undefined) {
       if (known.dtype !== dtype || known.elements !== elements) throw refused(`storage ${quoted(key)} contradicts itself`);
@@ -425,7 +376,7 @@ function setItems(dictionary: Dictionary, items: readonly Value[]): void {
   }
 }
 
-/** The two calls that a state dict makes, done here. */
+/** The calls that a state dict makes, done here. */
 function reduce(callable: Value, argument: Value): Value {
   const items = argument instanceof Tuple ? argument.items : undefined;
   if (callable instanceof Global && items !== undefined) {
@@ -441,6 +392,8 @@ function reduce(callable: Value, argument: Value): Value {
       }
       throw refused('it holds a tensor that makes no sense');
     }
+    // (tensor, requires_grad, backward_hooks): a module's parameter that was saved without its state dict is its tensor.
+    if (callable.name === REBUILD_PARAMETER && items.length === 3 && items[0] instanceof TensorReference) return items[0];
   }
   throw refused('it calls something that makes no tensor');
 }
@@ -456,15 +409,15 @@ function sizesOf(value: Value | undefined): readonly number[] | undefined {
 }
 
 /** A name from the file, short and without control characters. */
-function quoted(name: string): string {
+export function quoted(name: string): string {
   const plain = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
   return `"${plain.length > 80 ? `${plain.slice(0, 80)}…` : plain}"`;
 }
 
-function cutOff(): ThawError {
+export function cutOff(): ThawError {
   return refused('it is cut off');
 }
 
-function refused(why: string): ThawError {
+export function refused(why: string): ThawError {
   return new ThawError('run', 'bad-checkpoint', `This is not a PyTorch checkpoint that can be read: ${why}`, 'Fetch the file again, or use one that holds a plain state dict');
 }

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { ThawError } from '../../protocol/errors.js';
 import { ELEMENT_BYTES, storedTensor, type ElementType, type StateDict } from './stateDict.js';
 
-const TYPES = { F32: 'float32', F64: 'float64', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', BOOL: 'bool' } as const satisfies Record<string, ElementType>;
+const TYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', F64: 'float64', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', BOOL: 'bool' } as const satisfies Record<string, ElementType>;
 const NAMES = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]));
 
 const HEADER_LIMIT = 16 * 1024 * 1024;
