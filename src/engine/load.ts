@@ -6,7 +6,7 @@ import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
 import { ThawError } from '../protocol/errors.js';
 import type { Device } from '../protocol/run.js';
 import { addonFor } from './addon.js';
-import { describeDevice, deviceChoice, listNvidiaGpus, type DeviceChoice } from './device.js';
+import { chooseDevice, describeDevice, deviceChoice, precisionChoice, type DeviceChoice, type GpuChoice, type Precision } from './device.js';
 import type { Kernels } from './kernels.js';
 import { findRuntime, type Runtime } from './runtime.js';
 
@@ -19,6 +19,8 @@ export interface Engine {
   readonly tensorflowVersion: string;
   /** Threads that one operation is spread over. */
   readonly threads: number;
+  /** The GPU's UUID where one is used whole; of a slice nvidia-smi tells neither use nor memory. */
+  readonly gpuUuid?: string;
 }
 
 export interface LoadOptions {
@@ -26,7 +28,7 @@ export interface LoadOptions {
   readonly runtime?: Runtime;
   /** Threads that one operation is spread over. Default: the cores that this process may use. */
   readonly threads?: number;
-  /** `THAW_DEVICE`, `THAW_RUNTIME`, `THAW_HOME`, `CUDA_VISIBLE_DEVICES`. Default: the process's own. */
+  /** `THAW_DEVICE`, `THAW_GPU`, `THAW_PRECISION`, `THAW_RUNTIME`, `THAW_HOME`, `CUDA_VISIBLE_DEVICES`. Default: the process's own. */
   readonly environment?: NodeJS.ProcessEnv;
 }
 
@@ -45,40 +47,47 @@ export async function loadEngine(options: LoadOptions = {}): Promise<Engine> {
   }
   const threads = Math.max(1, Math.floor(options.threads ?? os.availableParallelism()));
   const choice = deviceChoice(environment);
-  const key = JSON.stringify([runtime.directory, threads, choice]);
+  const precision = precisionChoice(environment);
+  const key = JSON.stringify([runtime.directory, threads, choice, precision, environment['THAW_GPU'] ?? '']);
   if (loaded !== undefined && loaded.key !== key) {
-    throw new ThawError('engine', 'engine-already-loaded', `TensorFlow is loaded already, with other settings than ${key}`, 'Start a new process for another TensorFlow, thread count or device');
+    throw new ThawError('engine', 'engine-already-loaded', `TensorFlow is loaded already, with other settings than ${key}`, 'Start a new process for another TensorFlow, thread count, precision or device');
   }
-  loaded ??= { key, engine: load(runtime, threads, choice, environment) };
+  loaded ??= { key, engine: load(runtime, { threads, choice, precision }, environment) };
   return await loaded.engine;
 }
 
-async function load(runtime: Runtime, threads: number, choice: DeviceChoice, environment: NodeJS.ProcessEnv): Promise<Engine> {
-  setVariables(runtime, threads, choice, environment);
+interface Wanted {
+  readonly threads: number;
+  readonly choice: DeviceChoice;
+  readonly precision: Precision;
+}
+
+async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.ProcessEnv): Promise<Engine> {
+  const { threads, choice } = wanted;
+  const gpu = runtime.flavour === 'cuda' ? await chooseDevice(choice, environment) : undefined;
+  setVariables(wanted, gpu);
   restoreUtilFunctions();
   const binding = loadAddon(await addonFor(runtime, environment), runtime);
   const { startTensorflow } = await import('./tensorflow.js');
   const started = await startTensorflow(binding);
   if (started === undefined) throw new ThawError('engine', 'engine-broken', `tfjs refuses TensorFlow in ${runtime.directory} as its backend`, 'Set up the engine again');
-  const gpus = runtime.flavour === 'cuda' && choice !== 'cpu' ? await listNvidiaGpus(environment) : [];
-  const device = describeDevice({
-    usesGpu: binding.isUsingGpuDevice(), flavour: runtime.flavour, choice, threads, gpus, visibleDevices: process.env['CUDA_VISIBLE_DEVICES'],
-  });
-  return { ...started, device, tensorflowVersion: binding.TF_Version, threads };
+  const device = describeDevice({ usesGpu: binding.isUsingGpuDevice(), flavour: runtime.flavour, choice, threads, gpu });
+  const whole = device.kind === 'gpu' && gpu?.chosen?.slice === undefined ? gpu?.chosen?.gpu.uuid : undefined;
+  return { ...started, device, tensorflowVersion: binding.TF_Version, threads, ...(whole !== undefined && { gpuUuid: whole }) };
 }
 
 /** What TensorFlow reads from the process's own environment, once, when its context is made. */
-function setVariables(runtime: Runtime, threads: number, choice: DeviceChoice, environment: NodeJS.ProcessEnv): void {
+function setVariables({ threads, choice, precision }: Wanted, gpu: GpuChoice | undefined): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // its notes on every start; errors still come as exceptions
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true'; // else it takes all of the GPU's memory
   process.env['TF_NUM_INTRAOP_THREADS'] = String(threads);
-  if (choice === 'cpu') {
-    process.env['CUDA_VISIBLE_DEVICES'] = '-1';
-  } else if (runtime.flavour === 'cuda') {
-    // One GPU: the addon computes on one, and TensorFlow would keep a part of every other. Numbered as nvidia-smi numbers them.
-    process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
-    process.env['CUDA_VISIBLE_DEVICES'] = environment['CUDA_VISIBLE_DEVICES'] ?? '0';
-  }
+  if (choice === 'cpu') process.env['CUDA_VISIBLE_DEVICES'] = '-1';
+  if (gpu === undefined) return;
+  // One GPU: the addon computes on one, and TensorFlow would keep a part of every other. Numbered as nvidia-smi numbers them.
+  process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
+  process.env['CUDA_VISIBLE_DEVICES'] = gpu.visibleDevices;
+  // TensorFlow's own switch for TF32 is out of the addon's reach; NVIDIA's libraries heed this one.
+  if (precision === 'float32') process.env['NVIDIA_TF32_OVERRIDE'] = '0';
 }
 
 /** tfjs-node calls two functions that Node 23 took out of node:util. */

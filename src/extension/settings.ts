@@ -3,6 +3,8 @@
 /** Every setting that Thaw declares, without the `thaw.` in front, and the variable that carries it. */
 export const SETTINGS = {
   device: 'THAW_DEVICE',
+  gpu: 'THAW_GPU',
+  precision: 'THAW_PRECISION',
   runtimeFolder: 'THAW_RUNTIME',
   cacheSizeGiB: 'THAW_CACHE_GIB',
   threads: 'THAW_THREADS',
@@ -18,6 +20,8 @@ export function settingVariables(machineValue: (setting: keyof typeof SETTINGS) 
     const variable = SETTINGS[setting];
     const value = machineValue(setting);
     if (setting === 'device' && (value === 'cpu' || value === 'gpu')) variables[variable] = value;
+    if (setting === 'precision' && value === 'float32') variables[variable] = value;
+    if (setting === 'gpu' && typeof value === 'string' && value.trim() !== '') variables[variable] = value.trim();
     if (setting === 'runtimeFolder' && typeof value === 'string' && value !== '') variables[variable] = value;
     if ((setting === 'cacheSizeGiB' || setting === 'threads') && typeof value === 'number' && Number.isFinite(value) && value > 0) {
       variables[variable] = String(value);

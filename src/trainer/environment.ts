@@ -1,6 +1,7 @@
 // What the environment says, and what it is: settings that travel as THAW_* variables, and the versions a run is recorded with.
 import os from 'node:os';
 import sharp from 'sharp';
+import { chooseDevice, deviceChoice } from '../engine/device.js';
 import type { Engine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
 import type { WeightsFile } from '../network/weights/provide.js';
@@ -21,10 +22,20 @@ export function configuredThreads(environment: NodeJS.ProcessEnv): number {
   return Math.floor(positiveNumber(environment, 'THAW_THREADS') ?? os.availableParallelism());
 }
 
-/** The name that trainers queue under: those that share a device wait for each other. */
-export function deviceQueueName(environment: NodeJS.ProcessEnv): string {
-  const gpu = environment['THAW_DEVICE'] !== 'cpu' && findRuntime({ environment })?.flavour === 'cuda';
-  return gpu ? `gpu-${(environment['CUDA_VISIBLE_DEVICES'] ?? 'all').replace(/[^A-Za-z0-9]/g, '-')}` : 'cpu';
+/**
+ * The name that trainers queue under, those that share a device wait for each other; and the environment to load the engine with, in which
+ * the GPU is named that was waited for. A full GPU is waited for too: what fills it may be the trainer ahead.
+ */
+export async function deviceQueue(environment: NodeJS.ProcessEnv): Promise<{ readonly name: string; readonly environment: NodeJS.ProcessEnv }> {
+  const choice = deviceChoice(environment);
+  if (choice === 'cpu' || findRuntime({ environment })?.flavour !== 'cuda') return { name: 'cpu', environment };
+  const { chosen, visibleDevices } = await chooseDevice(choice, environment, { evenFull: true });
+  if (chosen !== undefined) return { name: `gpu-${fileName(chosen.visibleDevice)}`, environment: { ...environment, THAW_GPU: chosen.visibleDevice } };
+  return { name: visibleDevices === '-1' ? 'cpu' : `gpu-${fileName(visibleDevices)}`, environment };
+}
+
+function fileName(device: string): string {
+  return device.replace(/[^A-Za-z0-9]/g, '-');
 }
 
 export function describeEnvironment(engine: Engine, weights: WeightsFile): NonNullable<RunRecord['environment']> {

@@ -27,7 +27,7 @@ import { evaluateHead, featureShape, trainHead, type FeatureSet, type FeatureSha
 import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
-import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueueName } from './environment.js';
+import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueue } from './environment.js';
 
 export interface TrainOptions {
   /** Absolute path of the dataset folder. */
@@ -73,7 +73,8 @@ class TrainingJob {
     const { writer, options } = this;
     const { configuration } = writer.record;
     this.phase('waiting', 'Waiting for the device');
-    const device = await waitForDevice(deviceQueueName(options.environment), {
+    const queue = await deviceQueue(options.environment);
+    const device = await waitForDevice(queue.name, {
       onPosition: (ahead) => { if (ahead > 0) this.phase('waiting', `Waiting for the device, ${String(ahead)} ahead`, 0, ahead); },
       stopRequested: () => this.stopRequested(),
     });
@@ -88,7 +89,7 @@ class TrainingJob {
       const hashing = hashImages(listing, { splitSeed: configuration.splitSeed });
       hashing.catch(() => undefined); // awaited below; a failure before that must not end the process
       this.phase('loading', 'Loading TensorFlow');
-      engine = await loadEngine({ environment: options.environment, threads: configuredThreads(options.environment) });
+      engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
       backbone = await loadBackbone(engine, configuration.backbone, options.environment);
       const environment = describeEnvironment(engine, backbone.weights);
       const hashes = await hashing;
