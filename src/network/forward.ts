@@ -2,16 +2,17 @@
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode } from './graph.js';
+import { poolPadding } from './padding.js';
 
 type Tensorflow = Engine['tf'];
 
-type Activation = 'linear' | 'relu' | 'relu6';
+export type Activation = 'linear' | 'relu' | 'relu6';
 
 /** Tensors by PyTorch's name, in TensorFlow's layouts: see parameters.ts. */
 type ParameterTensors = ReadonlyMap<string, Tensor>;
 
 /** A node of a graph and those after it that can be done at once with it. */
-interface PlannedStep {
+export interface PlannedStep {
   /** The first of the nodes, which says what is to be done. */
   readonly node: GraphNode;
   /** The last of them, by whose name the result is known. */
@@ -22,7 +23,8 @@ interface PlannedStep {
   readonly activation: Activation;
 }
 
-interface FoldedStep extends PlannedStep {
+/** Filter and bias of convolutions and dense layers, in TensorFlow's layouts (parameters.ts). */
+export interface FoldedStep extends PlannedStep {
   readonly filter?: Tensor;
   readonly bias?: Tensor1D;
 }
@@ -331,18 +333,9 @@ function paddedForConvolution(tf: Tensorflow, x: Tensor4D, { kernel, stride, pad
 }
 
 function maxPool(tf: Tensorflow, x: Tensor4D, node: MaxPoolNode): Tensor4D {
-  const { kernel, stride, padding, ceilMode } = node;
-  const sides = [x.shape[1], x.shape[2]].map((size): [number, number] => {
-    if (!ceilMode) return [padding, padding];
-    const full = size + 2 * padding;
-    let windows = Math.ceil((full - kernel) / stride) + 1;
-    // PyTorch drops a last window that would start in the padding at the end.
-    if ((windows - 1) * stride >= size + padding) windows--;
-    return [padding, padding + Math.max(0, (windows - 1) * stride + kernel - full)];
-  });
-  const [rows = [0, 0], columns = [0, 0]] = sides;
+  const [rows, columns] = [poolPadding(x.shape[1], node), poolPadding(x.shape[2], node)];
   const padded = [...rows, ...columns].every((amount) => amount === 0) ? x : tf.pad(x, [[0, 0], rows, columns, [0, 0]], Number.NEGATIVE_INFINITY);
-  return tf.maxPool(padded, kernel, stride, 'valid');
+  return tf.maxPool(padded, node.kernel, node.stride, 'valid');
 }
 
 function batchNormTensors(parameters: ParameterTensors, node: BatchNormNode): { scale: Tensor1D; offset: Tensor1D; mean: Tensor1D; variance: Tensor1D } {

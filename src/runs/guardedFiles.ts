@@ -90,20 +90,20 @@ function assertFile(found: Stats, name: string): void {
   if (!found.isFile()) throw new UnsafePath(`${JSON.stringify(name)} is no file`);
 }
 
-/** A whole file, up to `MAX_FILE_BYTES`; undefined when there is none. @throws UnsafePath when it is larger, a link or no file */
-export async function readGuarded(file: string): Promise<Buffer | undefined> {
+/** A whole file, up to `limit` bytes; undefined when there is none. @throws UnsafePath when it is larger, a link or no file */
+export async function readGuarded(file: string, limit = MAX_FILE_BYTES): Promise<Buffer | undefined> {
   const opened = await openToRead(file);
   if (opened === undefined) return undefined;
   try {
-    return await readBetween(opened.handle, 0, opened.stats.size, path.basename(file));
+    return await readBetween(opened.handle, 0, opened.stats.size, path.basename(file), limit);
   } finally {
     await opened.handle.close();
   }
 }
 
-/** Bytes `[from, to)` of an open file, fewer when it ends before. @throws UnsafePath when `to` is past `MAX_FILE_BYTES` */
-export async function readBetween(handle: FileHandle, from: number, to: number, name: string): Promise<Buffer> {
-  if (to > MAX_FILE_BYTES) throw new UnsafePath(`${JSON.stringify(name)} is larger than ${MAX_FILE_BYTES / 2 ** 20} MiB`);
+/** Bytes `[from, to)` of an open file, fewer when it ends before. @throws UnsafePath when `to` is past `limit` */
+export async function readBetween(handle: FileHandle, from: number, to: number, name: string, limit = MAX_FILE_BYTES): Promise<Buffer> {
+  if (to > limit) throw new UnsafePath(`${JSON.stringify(name)} is larger than ${limit / 2 ** 20} MiB`);
   const buffer = Buffer.allocUnsafe(Math.max(0, to - from));
   let filled = 0;
   while (filled < buffer.length) {

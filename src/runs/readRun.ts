@@ -7,9 +7,11 @@ import { ThawError } from '../protocol/errors.js';
 import { predictionSchema, RUN_ID, runRecordSchema, splitFileSchema, type Prediction, type RunRecord, type SplitFile } from '../protocol/run.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { EventLog } from './eventLog.js';
-import { assertRealFolders, defaultWithin, isMissing, MAX_LINE_BYTES, openToRead, readBetween, readGuarded, UnsafePath } from './guardedFiles.js';
+import { assertRealFolders, defaultWithin, isMissing, lstatIfThere, MAX_LINE_BYTES, openToRead, readBetween, readGuarded, UnsafePath } from './guardedFiles.js';
 import { isLiveState, stateNow } from './liveness.js';
 
+/** Of trained weights: four times the largest network with a thousand classes. */
+const MAX_WEIGHTS_BYTES = 512 * 2 ** 20;
 /** More run folders than this are not listed. */
 const MAX_RUNS = 5000;
 const READ_AT_ONCE = 16;
@@ -216,11 +218,23 @@ export async function readSplit(directory: string, options: ReadOptions = {}): P
   return readRunFile(directory, options, 'split.json', 'split-unreadable', (bytes) => parseJson(splitFileSchema, bytes.toString('utf8'), 'split.json'));
 }
 
-async function readRunFile<T>(directory: string, options: ReadOptions, name: string, code: string, parse: (bytes: Buffer) => T): Promise<T> {
+/**
+ * The bytes of a run's trained weights, `model/model.safetensors`; whoever parses them takes them for hostile.
+ * @throws ThawError `model-unreadable`, for a run without them too
+ */
+export async function readModelWeights(directory: string, options: ReadOptions = {}): Promise<Buffer> {
+  return readRunFile(directory, options, 'model/model.safetensors', 'model-unreadable', (bytes) => bytes, MAX_WEIGHTS_BYTES);
+}
+
+async function readRunFile<T>(directory: string, options: ReadOptions, name: string, code: string, parse: (bytes: Buffer) => T, limit?: number): Promise<T> {
   const next = 'Train again to have it written anew';
   try {
-    const real = assertRealFolders(directory, options.within ?? defaultWithin(directory));
-    const bytes = await readGuarded(path.join(real, name));
+    const within = options.within ?? defaultWithin(directory);
+    const real = assertRealFolders(directory, within);
+    const file = path.join(real, name);
+    const held = path.dirname(file) === real || await lstatIfThere(path.dirname(file)) !== undefined;
+    if (held) assertRealFolders(path.join(directory, path.dirname(name)), within);
+    const bytes = held ? await readGuarded(file, limit) : undefined;
     if (bytes === undefined) throw new UnsafePath(`it has no ${name}`);
     return parse(bytes);
   } catch (error) {

@@ -1,5 +1,6 @@
 // `thaw`: the trainer's jobs from a terminal.
 import { EXIT, ThawError } from '../protocol/errors.js';
+import { EXPORT_FORMATS } from '../protocol/exporting.js';
 import { THAW_VERSION } from './version.js';
 import type { Command } from './commands/command.js';
 
@@ -33,6 +34,11 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     usage: 'stop RUN',
     summary: 'stop a run, keeping its best weights',
     load: async () => (await import('./commands/stop.js')).stopCommand,
+  },
+  export: {
+    usage: `export RUN --format ${EXPORT_FORMATS.join('|')} [--uint8] [--out DIR] [--json]`,
+    summary: 'the trained model for other programs, checked after it is written; --uint8: ONNX that normalises inside',
+    load: async () => (await import('./commands/export.js')).exportCommand,
   },
   setup: {
     usage: 'setup [--json]',
