@@ -397,7 +397,8 @@ class Look {
   }
 }
 
-function isIgnored(name: string): boolean {
+/** Hidden, or left by an operating system or an archiver. */
+export function isIgnored(name: string): boolean {
   return name.startsWith('.') || IGNORED.has(name.toLowerCase());
 }
 

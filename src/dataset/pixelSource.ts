@@ -10,6 +10,7 @@ import { ThawError } from '../protocol/errors.js';
 import type { ContentCache } from './contentCache.js';
 import { decodeImage, readImageFile, type Preprocessing } from './decode.js';
 import { errorCode } from './listing.js';
+import { readAhead } from './readAhead.js';
 
 /** An image by its place and its content. */
 export interface SourceImage {
@@ -59,22 +60,9 @@ export class PixelSource {
    * @throws the signal's reason once it is aborted
    */
   async* stream(images: readonly SourceImage[], signal?: AbortSignal): AsyncGenerator<SourceItem, void, undefined> {
-    const ahead: Promise<SourceItem>[] = [];
-    let next = 0;
     try {
-      for (;;) {
-        for (let image = images[next]; image !== undefined && ahead.length < this.readAhead; image = images[next]) {
-          ahead.push(this.item(image, next));
-          next += 1;
-        }
-        if (ahead.length === 0) return;
-        signal?.throwIfAborted();
-        const item = await ahead.shift();
-        signal?.throwIfAborted();
-        if (item !== undefined) yield item;
-      }
+      yield* readAhead(images.entries(), this.readAhead, ([index, image]) => this.item(image, index), signal);
     } finally {
-      await Promise.all(ahead); // none rejects; whoever breaks off leaves nothing running behind
       await this.flush();
     }
   }

@@ -79,6 +79,8 @@ async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.Proces
 /** What TensorFlow reads from the process's own environment, once, when its context is made. */
 function setVariables({ threads, choice, precision }: Wanted, gpu: GpuChoice | undefined): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // its notes on every start; errors still come as exceptions
+  // Which of oneDNN's kernels serve is chosen by name (oneDnn.ts), on every processor alike; on some TensorFlow would take all of them, with a note.
+  process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '0';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true'; // else it takes all of the GPU's memory
   process.env['TF_NUM_INTRAOP_THREADS'] = String(threads);
   if (choice === 'cpu') process.env['CUDA_VISIBLE_DEVICES'] = '-1';

@@ -1,5 +1,5 @@
-// Kernels of oneDNN that are faster than TensorFlow's own. On many processors TensorFlow leaves them unused unless TF_ENABLE_ONEDNN_OPTS=1, which
-// takes all of them, the slower ones too, and prints two lines at every start. They can be named one by one.
+// Kernels of oneDNN that are faster than TensorFlow's own. TF_ENABLE_ONEDNN_OPTS=1, the default on processors with VNNI only, takes all of them,
+// the slower ones too, and prints two lines at every start. They can be named one by one.
 import type { Tensor, TensorInfo } from '@tensorflow/tfjs';
 import type { OperationAttribute, OperationBackend } from './kernels.js';
 

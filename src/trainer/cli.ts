@@ -30,6 +30,11 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     summary: 'two runs, image by image',
     load: async () => (await import('./commands/compare.js')).compareCommand,
   },
+  predict: {
+    usage: 'predict RUN IMAGE|FOLDER… [--csv FILE] [--json]',
+    summary: 'classify images with a run\'s network: the five most probable classes of each',
+    load: async () => (await import('./commands/predict.js')).predictCommand,
+  },
   stop: {
     usage: 'stop RUN',
     summary: 'stop a run, keeping its best weights',

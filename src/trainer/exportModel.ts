@@ -3,17 +3,15 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadEngine, type Engine } from '../engine/load.js';
-import { graphFor } from '../network/architectures.js';
 import { compareExport, exportNetwork } from '../network/exports/exportNetwork.js';
 import type { ExportChoice, ExportFiles, TrainedModel } from '../network/exports/trainedModel.js';
-import { loadParameters, toStateDict } from '../network/parameters.js';
-import { readSafetensors } from '../network/weights/safetensors.js';
+import { toStateDict } from '../network/parameters.js';
 import { ThawError } from '../protocol/errors.js';
 import type { ExportResult } from '../protocol/exporting.js';
-import { isUnreadable, readModelWeights, readRun } from '../runs/readRun.js';
 import { requireFreeFolder, writeFolderAtomic } from '../storage/atomicFolder.js';
 import { configuredThreads } from './environment.js';
 import { modelCard, type TrainedRecord } from './modelCard.js';
+import { readTrainedParameters, readTrainedRecord } from './trainedModel.js';
 import { THAW_VERSION } from './version.js';
 
 export interface ExportRequest extends ExportChoice {
@@ -59,22 +57,9 @@ export async function exportModel(request: ExportRequest, options: ExportOptions
   };
 }
 
-/** The record of a run that has a model. @throws ThawError `unreadable-run`, `no-model` */
-export async function readTrainedRecord(directory: string): Promise<TrainedRecord> {
-  const run = await readRun(directory);
-  if (isUnreadable(run)) throw new ThawError('input', 'unreadable-run', `The run ${directory} can't be read: ${run.reason}`, 'Choose another run; `thaw runs` lists them');
-  const { data, result } = run.record;
-  if (data === undefined || result === undefined) {
-    throw new ThawError('input', 'no-model', `The run ${run.record.id} has no trained model: it is ${run.state}`, 'Choose a run that has finished, or was stopped after an epoch');
-  }
-  return { ...run.record, data, result };
-}
-
 async function readTrainedModel(engine: Engine, request: ExportRequest, record: TrainedRecord): Promise<TrainedModel> {
   const labels = record.data.classes;
-  const graph = graphFor(record.configuration.backbone, labels.length);
-  const { state } = readSafetensors(await readModelWeights(request.run));
-  const parameters = loadParameters(engine.tf, graph, state, { head: 'from-weights' });
+  const { graph, parameters } = await readTrainedParameters(engine, request.run, record);
   try {
     // The graph's own tensors and no others, whatever the file holds.
     return { graph, state: toStateDict(graph, parameters), labels, card: modelCard(record, graph, request, THAW_VERSION) };

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import { formatBytes } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { EXPORT_FORMATS, exportFolderName } from '../../protocol/exporting.js';
-import { exportModel, readTrainedRecord } from '../exportModel.js';
+import { exportModel } from '../exportModel.js';
+import { readTrainedRecord } from '../trainedModel.js';
 import { findRun, InterruptSignal, printJson, requiredArgument, type Command } from './command.js';
 import { ProgressLine } from './progressLine.js';
 

@@ -45,6 +45,11 @@ export class ProgressLine {
     this.rewrite(`${bar(done, total)} ${message}, ${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`);
   }
 
+  /** Shows how far something is whose end is not known. */
+  count(text: string): void {
+    this.rewrite(text);
+  }
+
   end(): void {
     if (this.open) this.stream.write('\n');
     this.open = false;

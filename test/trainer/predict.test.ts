@@ -1,0 +1,126 @@
+// Prediction for real: what `thaw predict` says of an image is what training said of it.
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { RunRecord } from '../../src/protocol/run.js';
+import { readPredictions } from '../../src/runs/readRun.js';
+import { jsonLines, startThaw, temporaryFolder, thaw, trainResult, TWO_SPLITS } from './thaw.js';
+
+interface PredictionLine {
+  readonly type: string;
+  readonly path: string;
+  readonly label: string;
+  readonly probability: number;
+  readonly top: readonly { readonly label: string; readonly probability: number }[];
+  readonly reason?: string;
+}
+
+for (const strategy of ['freeze', 'finetune'] as const) {
+  test(`the probabilities are those that training stored, ${strategy}`, async (context) => {
+    const folder = temporaryFolder(context);
+    const { run } = await trainResult(TWO_SPLITS, folder, '--strategy', strategy, '--epochs', '1');
+    const { data } = JSON.parse(readFileSync(path.join(run, 'run.json'), 'utf8')) as RunRecord;
+    const stored = (await readPredictions(run)).slice(0, 40);
+    const outcome = await thaw(['predict', run, ...stored.map((image) => path.join(TWO_SPLITS, image.path)), '--json']);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    assert.equal(outcome.stderr, '');
+    const lines = jsonLines(outcome.stdout) as unknown as PredictionLine[];
+    assert.equal(lines.pop()?.type, 'result');
+    assert.equal(lines.length, stored.length);
+    for (const [index, { path: file, truth, probabilities }] of stored.entries()) {
+      const line = lines[index];
+      assert.equal(line?.path, path.join(TWO_SPLITS, file));
+      assert.equal(line.label, data?.classes[probabilities.indexOf(Math.max(...probabilities))], `${file}, a ${data?.classes[truth] ?? ''}`);
+      for (const { label, probability } of line.top) {
+        assert.ok(Math.abs(probability - (probabilities[data?.classes.indexOf(label) ?? -1] ?? NaN)) <= 1e-4, `${file}: ${label} ${String(probability)}`);
+      }
+    }
+  });
+}
+
+test('a folder becomes a CSV file; what can\'t be decoded is named in it', async (context) => {
+  const folder = temporaryFolder(context);
+  const source = path.join(folder, 'pictures');
+  const stored = path.join(folder, 'runs');
+  for (const [name, from] of [['a, "quoted"', 0], ['=1+1', 10]] as const) {
+    mkdirSync(path.join(source, name), { recursive: true });
+    const files = await someImages(context);
+    for (const [index, file] of files.slice(from, from + 10).entries()) copyFileSync(file, path.join(source, name, `${String(index)}${path.extname(file)}`));
+  }
+  const { run } = await trainResult(source, stored, '--strategy', 'freeze', '--epochs', '1');
+  const unlabelled = path.join(folder, 'unlabelled');
+  mkdirSync(path.join(unlabelled, 'inner'), { recursive: true });
+  const [first, second] = await someImages(context);
+  copyFileSync(first ?? '', path.join(unlabelled, 'inner', `one, two${path.extname(first ?? '')}`));
+  copyFileSync(second ?? '', path.join(unlabelled, `three${path.extname(second ?? '')}`));
+  writeFileSync(path.join(unlabelled, 'broken.jpg'), 'not a picture');
+  writeFileSync(path.join(unlabelled, 'notes.txt'), 'no image, and not named');
+  writeFileSync(path.join(unlabelled, '.hidden.jpg'), 'hidden');
+
+  const csv = path.join(folder, 'new', 'out.csv');
+  const outcome = await thaw(['predict', run, unlabelled, '--csv', csv, '--json']);
+  assert.equal(outcome.code, 0, outcome.stderr);
+  const result = jsonLines(outcome.stdout).at(-1);
+  assert.deepEqual([result?.['images'], result?.['unreadable'], result?.['csv']], [2, 1, csv]);
+  const rows = parseCsv(readFileSync(csv, 'utf8'));
+  assert.deepEqual(rows.map((row) => row.length), [12, 12, 12, 12]);
+  assert.deepEqual(rows.slice(1).map(([name]) => path.basename(name ?? '').replace(/\.\w+$/, '')), ['broken', 'one, two', 'three']);
+  assert.match(rows[1]?.at(-1) ?? '', /^Not an image/);
+  for (const row of rows.slice(2)) {
+    assert.deepEqual([row[1], row[3]].sort(), ['=1+1', 'a, "quoted"']);
+    assert.ok(Math.abs(Number(row[2]) + Number(row[4]) - 1) < 1e-5);
+  }
+  assert.ok(!existsSync(`${csv}.part`));
+
+  const onTerminal = await thaw(['predict', run, first ?? '']);
+  assert.equal(onTerminal.code, 0);
+  assert.match(onTerminal.stdout, /^.*  (?:=1\+1|a, "quoted") (?:\.\d{3}|1\.000)  \(.*\)\n$/);
+});
+
+test('what can\'t be classified, and with what, is said: exit 2', async (context) => {
+  const folder = temporaryFolder(context);
+  const [image] = await someImages(context);
+  const missing = await thaw(['predict', path.join(folder, 'nowhere'), image ?? '', '--json']);
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /There is no run/);
+
+  const running = startThaw(['train', TWO_SPLITS, '--strategy', 'finetune', '--runs', folder, '--json']);
+  const { run } = await running.lineWhere((line) => line['type'] === 'run');
+  const early = await thaw(['predict', String(run), image ?? '']);
+  running.child.kill('SIGINT');
+  await running.ended;
+  assert.equal(early.code, 2);
+  assert.match(early.stderr, /has no trained model: it is/);
+
+  const { run: finished } = await trainResult(TWO_SPLITS, folder, '--strategy', 'freeze', '--epochs', '1');
+  const nothing = await thaw(['predict', finished, path.join(folder, 'no.jpg')]);
+  assert.equal(nothing.code, 2);
+  assert.match(nothing.stderr, /There is no image or folder .*no\.jpg/);
+  const empty = path.join(folder, 'empty');
+  mkdirSync(empty);
+  assert.equal((await thaw(['predict', finished, empty])).code, 2);
+
+  const weights = path.join(finished, 'model', 'model.safetensors');
+  writeFileSync(weights, readFileSync(weights).subarray(0, 100_000));
+  const damaged = await thaw(['predict', finished, image ?? '']);
+  assert.notEqual(damaged.code, 0);
+  assert.doesNotMatch(damaged.stderr, /\n\s+at /, 'a sentence, not a stack');
+});
+
+/** The validation images of the dataset at hand. */
+async function someImages(context: Parameters<typeof temporaryFolder>[0]): Promise<string[]> {
+  images ??= (async () => {
+    const { run } = await trainResult(TWO_SPLITS, temporaryFolder(context), '--strategy', 'freeze', '--epochs', '1');
+    return (await readPredictions(run)).map((image) => path.join(TWO_SPLITS, image.path));
+  })();
+  return images;
+}
+let images: Promise<string[]> | undefined;
+
+/** RFC 4180. */
+function parseCsv(text: string): string[][] {
+  assert.ok(text.endsWith('\r\n'));
+  return text.slice(0, -2).split('\r\n').map((line) =>
+    [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^",]*))/g)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? ''));
+}
