@@ -13,7 +13,6 @@ import { exportFolderName } from '../../src/protocol/exporting.js';
 import type { RunData } from '../../src/protocol/run.js';
 import { readModelWeights } from '../../src/runs/readRun.js';
 import { writeFolderAtomic } from '../../src/storage/atomicFolder.js';
-import { readTrainedRecord } from '../../src/trainer/exportModel.js';
 import { readTrainedRecord } from '../../src/trainer/trainedModel.js';
 import { modelCard } from '../../src/trainer/modelCard.js';
 import { SeededRandom } from '../../src/training/random.js';
