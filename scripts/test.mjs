@@ -118,7 +118,7 @@ function checkData() {
  * THAW_TEST_SAMPLE: the sample dataset; THAW_TEST_DATA: photographs, where there are some; THAW_TEST_BASE: room for folders.
  */
 export function testEnvironment(base) {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('THAW_') || name === 'THAW_SHOTS');
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('THAW_') || name === 'THAW_SHOTS' || name === 'THAW_TEST_PYTHON');
   const shared = photographs();
   return {
     ...Object.fromEntries(inherited),
