@@ -17,7 +17,7 @@ const MEASURED = 12;
 
 async function main(mode: string, file: string): Promise<void> {
   const engine = await loadEngine({ environment: process.env, threads: 2 });
-  const backbone = await loadBackbone(engine, 'efficientnet_lite0', process.env);
+  const backbone = await loadBackbone(engine, { backbone: 'efficientnet_lite0' }, process.env);
   const stored = readFileSync(file);
   const preprocessing = preprocessingFor('efficientnet_lite0');
   const bytes = preprocessing.size ** 2 * 3;

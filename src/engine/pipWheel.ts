@@ -275,7 +275,8 @@ async function largestFile(folder: string): Promise<number> {
   return largest;
 }
 
-async function sha256OfFile(file: string, signal: AbortSignal | undefined): Promise<string> {
+/** In hexadecimal; reads the file piece by piece. */
+export async function sha256OfFile(file: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file, { highWaterMark: MEBIBYTE, ...(signal !== undefined && { signal }) })) hash.update(chunk as Buffer);
   return hash.digest('hex');

@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
+import { hostMark, isRunning } from '../storage/leftovers.js';
 import { addonFor, placeAddon } from './addon.js';
 import { LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION, type PlatformPins } from './pins.js';
 import { asStorageError, extractFromWheel, fetchWheel, requireSpace } from './pipWheel.js';
@@ -164,20 +164,6 @@ async function removeStale(runtimes: string): Promise<void> {
     const old = await stat(folder).then(({ mtimeMs }) => Date.now() - mtimeMs > STALE_AFTER_MS, () => false); // removed meanwhile by another set-up
     if (gone || old) await rm(folder, { recursive: true, force: true });
   }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
-  }
-}
-
-/** This host in a folder's name: a cache can lie on a shared disk, where another host's pids say nothing. */
-function hostMark(): string {
-  return Buffer.from(os.hostname()).toString('hex').slice(0, 32) || '00';
 }
 
 async function syncFolder(folder: string): Promise<void> {

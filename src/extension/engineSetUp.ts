@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
-import { findWeights } from '../network/weights/provide.js';
+import { findWeights } from '../network/weights/cache.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';

@@ -125,7 +125,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
   if (score) lines.push(`${scoreSentence(score, l10n)}, ${splitWords(run, l10n)}`);
   if (run.record.failure) lines.push(sentences(run.record.failure.message), sentences(run.record.failure.next));
   lines.push(isLive(run) ? progressText(run, l10n) : stateWord(run.state, l10n));
-  lines.push(l10n.t('{0}, seed {1}', plainName(run.record.configuration.backbone), run.record.configuration.seed));
+  lines.push(l10n.t('{0}, seed {1}', plainName(run.record.configuration.weights ?? run.record.configuration.backbone), run.record.configuration.seed));
   const device = run.record.environment?.device;
   if (device) lines.push(device.reason === undefined ? plainText(device.name) : `${plainText(device.name)}: ${plainText(device.reason)}`);
   lines.push(run.record.createdAt);

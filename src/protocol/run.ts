@@ -5,10 +5,15 @@ import * as v from 'valibot';
 export const STRATEGIES = ['freeze', 'finetune'] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
-export const BACKBONES = ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2'] as const;
+export const BACKBONES = [
+  'efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2', 'mobilenet_v2', 'resnet18', 'resnet34', 'resnet50', 'squeezenet1_1',
+] as const;
 /** The one that the set-up fetches. */
 export const DEFAULT_BACKBONE = 'efficientnet_lite0';
 export type BackboneName = (typeof BACKBONES)[number];
+
+/** A person's own weights: the network, and the first eight digits of the file's SHA-256. */
+export const OWN_WEIGHTS = new RegExp(`^(?:${BACKBONES.join('|')})-[0-9a-f]{8}$`);
 
 /** States that a trainer writes. `interrupted` is never written: a reader concludes it from a silent heartbeat (runs/liveness.ts). */
 export const WRITTEN_STATES = ['waiting', 'starting', 'running', 'finished', 'stopped', 'failed'] as const;
@@ -144,6 +149,8 @@ export const runRecordSchema = v.strictObject({
   configuration: v.strictObject({
     strategy: v.picklist(STRATEGIES),
     backbone: v.picklist(BACKBONES),
+    /** The person's own weights of that network, by name; absent for the published ones. */
+    weights: v.optional(v.pipe(v.string(), v.regex(OWN_WEIGHTS))),
     colour: v.picklist(['rgb']),
     seed: count,
     splitSeed: count,

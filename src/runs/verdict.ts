@@ -16,7 +16,7 @@ const MAX_PARAGRAPHS = 6;
 export function runNames(runs: readonly RunSnapshot[], l10n: Localiser): string[] {
   const describe: ((run: RunSnapshot) => Detail)[] = [
     ({ record }) => ({ dataset: record.dataset.name }),
-    ({ record }) => ({ trait: record.configuration.backbone }),
+    ({ record }) => ({ trait: record.configuration.weights ?? record.configuration.backbone }),
     ({ record }) => ({ trait: l10n.t('seed {0}', record.configuration.seed) }),
     ({ record }) => ({ trait: l10n.t('split seed {0}', record.configuration.splitSeed) }),
     ({ record }) => ({ trait: l10n.t('recipe {0}', record.configuration.recipe.name) }),

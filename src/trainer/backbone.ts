@@ -6,10 +6,10 @@ import { graphFor } from '../network/architectures.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
+import { findOwnWeights, findWeights, type WeightsFile } from '../network/weights/cache.js';
 import { readWeightsFile } from '../network/weights/weightsFile.js';
-import { findWeights, type WeightsFile } from '../network/weights/provide.js';
 import { ThawError } from '../protocol/errors.js';
-import { DEFAULT_BACKBONE, type BackboneName } from '../protocol/run.js';
+import { DEFAULT_BACKBONE, type BackboneName, type RunRecord } from '../protocol/run.js';
 import type { Head } from '../training/loop.js';
 
 export interface Backbone {
@@ -21,16 +21,17 @@ export interface Backbone {
   dispose(): void;
 }
 
+/** What a run starts from: a network, and the person's own weights of it, where it isn't the published ones. */
+export type Pretrained = Pick<RunRecord['configuration'], 'backbone' | 'weights'>;
+
 /**
  * Reads the pretrained weights of a backbone and folds its batch norms for inference.
- * @throws ThawError `weights-missing` when they were never fetched, or what the reader says of a damaged file
+ * @throws ThawError `weights-missing` when they were never fetched or added, or what the reader says of a damaged file
  */
-export async function loadBackbone(engine: Engine, name: BackboneName, environment: NodeJS.ProcessEnv): Promise<Backbone> {
-  const weights = findWeights(name, environment);
-  if (weights === undefined) {
-    throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`, name === DEFAULT_BACKBONE ? 'Run `thaw setup`, or Thaw: Set Up Engine in the editor' : `Run \`thaw weights get ${name}\``);
-  }
-  const graph = graphFor(name, 1000);
+export async function loadBackbone(engine: Engine, { backbone: name, weights: own }: Pretrained, environment: NodeJS.ProcessEnv): Promise<Backbone> {
+  const weights = own === undefined ? findWeights(name, environment) : findOwnWeights(own, environment)?.file;
+  if (weights === undefined) throw weightsMissing(name, own);
+  const graph = graphFor(name, weights.classes);
   const parameters = loadParameters(engine.tf, graph, await readWeightsFile(await readFile(weights.path)), { head: 'from-weights' });
   const folded = foldBatchNorm(engine, graph, parameters);
   return {
@@ -40,6 +41,14 @@ export async function loadBackbone(engine: Engine, name: BackboneName, environme
       for (const tensor of parameters.values()) tensor.dispose();
     },
   };
+}
+
+function weightsMissing(name: BackboneName, own: string | undefined): ThawError {
+  if (own !== undefined) {
+    return new ThawError('engine', 'weights-missing', `The weights ${own} are not on this machine, or no longer what they were`, 'Add their file again: `thaw weights add FILE`, or Thaw: Manage Weights… in the editor');
+  }
+  return new ThawError('engine', 'weights-missing', `The ImageNet weights of ${name} are not on this machine`,
+    name === DEFAULT_BACKBONE ? 'Run `thaw setup`, or Thaw: Set Up Engine in the editor' : `Run \`thaw weights get ${name}\`, or Thaw: Manage Weights… in the editor`);
 }
 
 /** How images become the square of pixels that is cached: wider than the network's input, so that crops can be drawn from it. */

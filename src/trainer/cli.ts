@@ -6,7 +6,7 @@ import type { Command } from './commands/command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
   train: {
-    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME | --weights NAME] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
     summary: 'train on a folder of images, one subfolder a class',
     load: async () => (await import('./commands/train.js')).trainCommand,
   },
@@ -16,7 +16,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/inspect.js')).inspectCommand,
   },
   estimate: {
-    usage: 'estimate FOLDER [--backbone NAME] [--json]',
+    usage: 'estimate FOLDER [--backbone NAME | --weights NAME] [--json]',
     summary: 'how long freeze and finetune would take, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
   },
@@ -51,8 +51,8 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/setUp.js')).setUpCommand,
   },
   weights: {
-    usage: 'weights list|get NAME [--json]',
-    summary: 'pretrained weights: which there are, and fetching them for --backbone',
+    usage: 'weights list|get NAME|add FILE [--json]',
+    summary: 'pretrained weights: which there are, fetching them, adding your own',
     load: async () => (await import('./commands/weights.js')).weightsCommand,
   },
   doctor: {

@@ -6,7 +6,7 @@ import { freeBytes } from '../dataset/diskSpace.js';
 import { loadEngine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
-import { findWeights } from '../network/weights/provide.js';
+import { findWeights } from '../network/weights/cache.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';

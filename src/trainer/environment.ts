@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { chooseDevice, deviceChoice } from '../engine/device.js';
 import type { Engine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
-import type { WeightsFile } from '../network/weights/provide.js';
+import type { WeightsFile } from '../network/weights/cache.js';
 import { ThawError } from '../protocol/errors.js';
 import type { RunRecord } from '../protocol/run.js';
 import { THAW_VERSION } from './version.js';

@@ -7,14 +7,13 @@ import { PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
 import { ThawError } from '../protocol/errors.js';
-import type { BackboneName } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey } from '../training/features.js';
 import { disposeParameters, finetune, type LabelledImage } from '../training/finetune.js';
 import { newHead } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
 import { defaultRecipe } from '../training/recipes.js';
-import { loadBackbone, preprocessingFor, withHead } from './backbone.js';
+import { loadBackbone, preprocessingFor, withHead, type Pretrained } from './backbone.js';
 import { cacheCapBytes, configuredThreads } from './environment.js';
 
 export interface Estimate {
@@ -31,11 +30,12 @@ const TRAIN_SHARE = 0.8;
 const PROBES = 64;
 
 /** Seconds for the default recipes on a dataset folder. @throws ThawError as training would */
-export async function estimate(folder: string, backboneName: BackboneName, environment: NodeJS.ProcessEnv): Promise<Estimate> {
+export async function estimate(folder: string, pretrained: Pretrained, environment: NodeJS.ProcessEnv): Promise<Estimate> {
   const began = performance.now();
   const listing = await listDataset(folder);
   const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
-  const backbone = await loadBackbone(engine, backboneName, environment);
+  const { backbone: backboneName } = pretrained;
+  const backbone = await loadBackbone(engine, pretrained, environment);
   const startSeconds = (performance.now() - began) / 1000;
   try {
     const recipe = defaultRecipe('finetune', backboneName);

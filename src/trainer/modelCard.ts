@@ -92,7 +92,7 @@ function weightsOf({ environment, configuration }: TrainedRecord): string {
   const weights = environment?.weights;
   if (weights === undefined) return 'The run does not say which weights training started from.';
   const known = WEIGHTS[configuration.backbone];
-  const licence = known.sha256 === weights.sha256 ? `Licence: ${known.licence}` : 'Their licence is not known to Thaw: these are not weights of its catalogue';
+  const licence = configuration.weights === undefined && weights.sha256.startsWith(known.sha256) ? `Licence: ${known.licence}` : 'Their licence is not known to Thaw: these are not weights of its catalogue';
   return `Training started from ${plain(weights.name)}, from ${plain(weights.source)}, SHA-256 \`${weights.sha256}\`. ${licence}.`;
 }
 

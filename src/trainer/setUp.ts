@@ -2,7 +2,8 @@
 import path from 'node:path';
 import { provideRuntime, type SetUpProgress } from '../engine/provide.js';
 import type { Runtime } from '../engine/runtime.js';
-import { provideWeights, type WeightsFile } from '../network/weights/provide.js';
+import type { WeightsFile } from '../network/weights/cache.js';
+import { provideWeights } from '../network/weights/provide.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 
 export interface SetUpOptions {

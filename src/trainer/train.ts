@@ -90,7 +90,7 @@ class TrainingJob {
       hashing.catch(() => undefined); // awaited below; a failure before that must not end the process
       this.phase('loading', 'Loading TensorFlow');
       engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
-      backbone = await loadBackbone(engine, configuration.backbone, options.environment);
+      backbone = await loadBackbone(engine, configuration, options.environment);
       const environment = describeEnvironment(engine, backbone.weights);
       const hashes = await hashing;
       this.throwIfStopped();

@@ -4,7 +4,7 @@ import type { Comparison } from '../protocol/comparison.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { capitalised, isTested, runNames, SIGNIFICANCE } from '../runs/verdict.js';
 import { strategyMark, type Mark } from './marks.js';
-import { backboneTitle, isLive } from './runView.js';
+import { isLive, networkTitle } from './runView.js';
 import { t, WORDS } from './words.js';
 
 export interface ComparedRun {
@@ -86,7 +86,7 @@ export function comparisonFacts(runs: readonly ComparedRun[]): { device: string;
   const known = records.find((record) => record.data)?.data;
   const onTest = runs.some((run) => run.onTest);
   const scored = known && (onTest ? known.test : known.validation);
-  const backbones = [...new Set(records.map((record) => backboneTitle(record.configuration.backbone)))].join(', ');
+  const backbones = [...new Set(records.map((record) => networkTitle(record.configuration)))].join(', ');
   return {
     device: alike(devices) ? devices[0] ?? MISSING : t('different devices'),
     facts: [

@@ -2,7 +2,7 @@
 import {
   formatAccuracy, formatBytes, formatClock, formatCount, formatInterval, formatLoss, formatParameters, formatSpeed, MISSING,
 } from '../metrics/format.js';
-import type { BackboneName, RunData, RunResult, Strategy } from '../protocol/run.js';
+import type { BackboneName, RunData, RunRecord, RunResult, Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import type { Tone } from './dom.js';
 import type { IconName } from './icons.js';
@@ -10,6 +10,7 @@ import { t } from './words.js';
 
 const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = {
   efficientnet_lite0: 'EfficientNet-Lite0', efficientnet_lite1: 'EfficientNet-Lite1', efficientnet_lite2: 'EfficientNet-Lite2',
+  mobilenet_v2: 'MobileNetV2', resnet18: 'ResNet18', resnet34: 'ResNet34', resnet50: 'ResNet50', squeezenet1_1: 'SqueezeNet 1.1',
 };
 
 function stateLook(state: RunSnapshot['state']): { icon: IconName; tone: Tone; word: string } {
@@ -88,8 +89,10 @@ export interface RunView {
   readonly announcement: string;
 }
 
-export function backboneTitle(backbone: BackboneName): string {
-  return BACKBONE_TITLES[backbone];
+/** The network, and the person's own weights where it started from such. */
+export function networkTitle({ backbone, weights }: Pick<RunRecord['configuration'], 'backbone' | 'weights'>): string {
+  const title = BACKBONE_TITLES[backbone];
+  return weights === undefined ? title : `${title} (${weights})`;
 }
 
 export function isLive(state: RunSnapshot['state']): boolean {
@@ -189,7 +192,7 @@ function facts(run: RunSnapshot): string[] {
   const layers = configuration.strategy === 'freeze' ? t('last layer') : t('all layers');
   const listed = (...parts: readonly (string | false)[]) => parts.filter((part) => part !== false).join(', ');
   return [
-    listed(backboneTitle(configuration.backbone), layers, result !== undefined && t('{0} params', formatParameters(result.parameters.total))),
+    listed(networkTitle(configuration), layers, result !== undefined && t('{0} params', formatParameters(result.parameters.total))),
     ...(data ? [listed(
       t('{0} train', formatCount(data.train)), t('{0} val', formatCount(data.validation)), data.test > 0 && t('{0} test', formatCount(data.test)),
       data.classes.length === 1 ? t('1 class') : t('{0} classes', formatCount(data.classes.length)),

