@@ -13,7 +13,11 @@ export class RunTarget {
 
 /** The folder that a training command is about: an explorer resource, a dataset row, or nothing. */
 export function folderOf(argument: unknown): string | undefined {
-  if (argument instanceof DatasetTarget) return argument.root;
+  return argument instanceof DatasetTarget ? argument.root : resourceOf(argument);
+}
+
+/** The path of a file or folder of the explorer. */
+export function resourceOf(argument: unknown): string | undefined {
   if (argument instanceof vscode.Uri && (argument.scheme === 'file' || argument.scheme === 'vscode-remote')) return argument.fsPath;
   return undefined;
 }

@@ -1,5 +1,6 @@
 // The extension: makes what the features share, registers each feature, then each command. A failure here is shown, not only logged.
 import * as vscode from 'vscode';
+import * as classify from './classify.js';
 import { COMMANDS, type AllCommandHandlers, type CommandHandler } from './commandTable.js';
 import { DatasetStore } from './datasetStore.js';
 import * as datasetsView from './datasetsView.js';
@@ -29,6 +30,7 @@ export function activate(context: vscode.ExtensionContext): void {
     const handlers: AllCommandHandlers = {
       ...trainCommands.register(context, services),
       ...runCommands.register(context, services),
+      ...classify.register(context, services),
       ...engineSetUp.register(context, services),
       ...datasetsView.register(context, services),
     };

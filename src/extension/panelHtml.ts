@@ -1,5 +1,5 @@
 // The panel's document: a strict policy, one script with a nonce, one style sheet. Of what is on disk only the translations are written into
-// it, as the value of an attribute.
+// it, as the value of an attribute. Pictures come as data, made anew by the trainer: no file of the workspace is shown as it is.
 import type { Translations } from '../protocol/localiser.js';
 
 export interface PanelHtmlParts {
@@ -16,7 +16,7 @@ export interface PanelHtmlParts {
 }
 
 export function panelHtml({ nonce, cspSource, script, style, language, words }: PanelHtmlParts): string {
-  const policy = ['default-src \'none\'', `script-src 'nonce-${nonce}'`, `style-src ${cspSource}`, `font-src ${cspSource}`].join('; ');
+  const policy = ['default-src \'none\'', `script-src 'nonce-${nonce}'`, `style-src ${cspSource}`, `font-src ${cspSource}`, 'img-src data:'].join('; ');
   return `<!DOCTYPE html>
 <html lang="${escapeAttribute(language)}">
 <head>

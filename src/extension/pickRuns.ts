@@ -22,9 +22,11 @@ function createdText(run: RunSnapshot): string {
   return new Date(run.record.createdAt).toLocaleString(vscode.env.language);
 }
 
-/** One run among those wanted, or undefined; `none` is said when there is none. */
-export async function pickRun(services: Services, title: string, wanted: (run: RunSnapshot) => boolean, none: string): Promise<string | undefined> {
-  const rows = items(services, wanted);
+/** One run among those wanted, or undefined; `none` is said when there is none. `best`: the folder of the run that stands first. */
+export async function pickRun(services: Services, title: string, wanted: (run: RunSnapshot) => boolean, none: string, best?: string): Promise<string | undefined> {
+  const all = items(services, wanted);
+  const first = best === undefined ? undefined : all.find(({ directory }) => directory === best);
+  const rows = first === undefined ? all : [{ label: vscode.l10n.t('best'), kind: vscode.QuickPickItemKind.Separator }, first, ...all.filter((row) => row !== first)];
   if (rows.length === 0) {
     void vscode.window.showInformationMessage(none);
     return undefined;

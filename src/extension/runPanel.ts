@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
+import type { Classification } from '../protocol/classification.js';
 import type { Comparison } from '../protocol/comparison.js';
 import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
@@ -51,6 +52,10 @@ export class RunPanels implements vscode.Disposable {
     this.#panel().showComparison(directories);
   }
 
+  openClassification(classification: Classification): void {
+    this.#panel().showClassification(classification);
+  }
+
   /** Takes over a panel that VS Code brought back after a reload. */
   restore(panel: vscode.WebviewPanel, state: unknown): void {
     const remembered = v.safeParse(panelStateSchema, state);
@@ -96,6 +101,8 @@ class RunPanel {
   #run: string | undefined;
   #tab: PanelState['tab'] = 'run';
   #compared: readonly string[] = [];
+  /** The images last classified; not on disk, so a reload of the window forgets them. */
+  #classification: Classification | undefined;
   /** The script has asked for everything and listens. */
   #ready = false;
   /** The host chose the tab while the script was not there yet. */
@@ -157,6 +164,12 @@ class RunPanel {
     this.#show('compare');
   }
 
+  showClassification(classification: Classification): void {
+    this.#classification = classification;
+    this.#run ??= classification.directory;
+    this.#show('classify');
+  }
+
   restore(state: PanelState | undefined): void {
     if (state === undefined) return;
     this.#remember(state);
@@ -195,7 +208,7 @@ class RunPanel {
     const known = (directory: string): boolean => this.services.runs.workspaceFolderOf(directory) !== undefined;
     if (state.run !== undefined && known(state.run)) this.#run = state.run;
     this.#compared = state.compared.filter(known);
-    this.#tab = state.tab;
+    this.#tab = state.tab === 'classify' && this.#classification === undefined ? 'run' : state.tab;
   }
 
   async #receive(message: WebviewMessage): Promise<void> {
@@ -247,6 +260,9 @@ class RunPanel {
       case 'openRun':
         if (services.runs.workspaceFolderOf(message.directory) !== undefined) services.panels.openRun(message.directory);
         return;
+      case 'classify':
+        await vscode.commands.executeCommand('thaw.classifyImage');
+        return;
       case 'scriptError':
         services.log.error(`The panel's script: ${message.message}`);
         return;
@@ -266,6 +282,7 @@ class RunPanel {
   #title(): void {
     const run = this.#snapshot();
     if (run === undefined) this.panel.title = 'Thaw';
+    else if (this.#tab === 'classify') this.panel.title = vscode.l10n.t('Classified images');
     else if (this.#tab === 'compare') this.panel.title = vscode.l10n.t('Compare: {0}', plainName(run.record.dataset.name));
     else this.panel.title = runTitle(run, this.services.l10n);
   }
@@ -286,6 +303,7 @@ class RunPanel {
       ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : undefined;
     const note = gone ?? this.#note;
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
+    this.#post({ type: 'classification', classification: this.#classification });
     this.#posting = this.#posting.catch(() => undefined).then(() => this.#postComparison()); // a failure is reported once, below
     inBackground(this.services.log, this.#posting);
   }

@@ -1,5 +1,6 @@
 // Host ↔ webview. The host posts complete snapshots; the webview asks and owns nothing but what is selected.
 import * as v from 'valibot';
+import type { Classification } from './classification.js';
 import type { Comparison } from './comparison.js';
 import { RUN_ID } from './run.js';
 import type { RunSnapshot, UnreadableRun } from './snapshot.js';
@@ -9,7 +10,7 @@ export const panelStateSchema = v.object({
   version: v.literal(1),
   /** Absolute path of the run folder; checked again by the host before it is read. */
   run: v.optional(v.pipe(v.string(), v.maxLength(4096))),
-  tab: v.picklist(['run', 'compare']),
+  tab: v.picklist(['run', 'compare', 'classify']),
   compared: v.pipe(v.array(v.pipe(v.string(), v.maxLength(4096))), v.maxLength(12)),
   hidden: v.pipe(v.array(v.pipe(v.string(), v.regex(RUN_ID))), v.maxLength(12)),
   scroll: v.optional(v.number()),
@@ -20,7 +21,8 @@ export type PanelState = v.InferOutput<typeof panelStateSchema>;
 export type HostMessage =
   | { readonly type: 'run'; readonly run: RunSnapshot | UnreadableRun | undefined; readonly note?: string; /** Milliseconds since 1970, the host's clock. */ readonly now: number; /** Why training can't start here (untrusted workspace), or undefined. */ readonly cannotTrain?: string }
   | { readonly type: 'comparison'; readonly comparison: Comparison | undefined; /** Why there is none, in one sentence. */ readonly reason?: string }
-  | { readonly type: 'show'; readonly tab: 'run' | 'compare' };
+  | { readonly type: 'classification'; readonly classification: Classification | undefined }
+  | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
 export const webviewMessageSchema = v.variant('type', [
   /** The script runs and wants everything; `state` is what it remembered. */
@@ -34,6 +36,8 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('addRun') }),
   v.strictObject({ type: v.literal('removeRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
   v.strictObject({ type: v.literal('openRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
+  /** Other images, to be chosen. */
+  v.strictObject({ type: v.literal('classify') }),
   /** An error in the webview's own script: logged by the host. */
   v.strictObject({ type: v.literal('scriptError'), message: v.pipe(v.string(), v.maxLength(4096)) }),
 ]);

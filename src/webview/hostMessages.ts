@@ -30,6 +30,12 @@ function looksLikeComparison(value: unknown): boolean {
     && isObject(value['verdict']) && typeof value['verdict']['title'] === 'string' && Array.isArray(value['verdict']['body']);
 }
 
+function looksLikeClassification(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  return isObject(value) && ['run', 'directory', 'score'].every((key) => typeof value[key] === 'string') && isObject(value['network']) && Array.isArray(value['images'])
+    && value['images'].every((image) => isObject(image) && typeof image['name'] === 'string' && (Array.isArray(image['top']) || typeof image['reason'] === 'string'));
+}
+
 /** The message, or undefined where its shape is not one of the protocol's. */
 export function parseHostMessage(data: unknown): HostMessage | undefined {
   if (!isObject(data)) return undefined;
@@ -37,7 +43,8 @@ export function parseHostMessage(data: unknown): HostMessage | undefined {
     switch (data['type']) {
       case 'run': return looksLikeRun(data['run']) && typeof data['now'] === 'number' && isOptional(data['note'], 'string') && isOptional(data['cannotTrain'], 'string');
       case 'comparison': return looksLikeComparison(data['comparison']) && isOptional(data['reason'], 'string');
-      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare';
+      case 'classification': return looksLikeClassification(data['classification']);
+      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify';
       default: return false;
     }
   })();

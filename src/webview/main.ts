@@ -1,6 +1,7 @@
 // The panel's script: draws what the host posts, remembers what is selected, and tells the host what was asked for.
 import * as v from 'valibot';
 import { panelStateSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
+import { ClassifyScreen } from './classifyScreen.js';
 import { CompareScreen } from './compareScreen.js';
 import { h, icon } from './dom.js';
 import { parseHostMessage } from './hostMessages.js';
@@ -20,8 +21,9 @@ declare function acquireVsCodeApi(): VsCodeApi;
 type Tab = PanelState['tab'];
 type RunMessage = Extract<HostMessage, { type: 'run' }>;
 type ComparisonMessage = Extract<HostMessage, { type: 'comparison' }>;
+type ClassificationMessage = Extract<HostMessage, { type: 'classification' }>;
 
-const TABS: readonly Tab[] = ['run', 'compare'];
+const TABS: readonly Tab[] = ['run', 'compare', 'classify'];
 
 /** Ticks of the elapsed time, and the rest before scrolling is remembered, ms. */
 const TICK_MS = 1000;
@@ -47,12 +49,14 @@ class Panel {
   private state: PanelState;
   private runMessage: RunMessage | undefined;
   private comparisonMessage: ComparisonMessage | undefined;
+  private classificationMessage: ClassificationMessage | undefined;
   /** The host's clock minus ours, ms. */
   private clockOffset = 0;
   private readonly tabButtons = new Map<Tab, HTMLButtonElement>();
   private readonly openRecord = h('button', { type: 'button', class: 'icon-button', 'aria-label': t('Open {0}', 'run.json'), title: t('Open {0}', 'run.json'), 'data-action': 'openRecord' }, icon('go-to-file'));
   private readonly runScreen: RunScreen;
   private readonly compareScreen: CompareScreen;
+  private readonly classifyScreen: ClassifyScreen;
   private readonly drawRun: () => void;
   private readonly drawComparison: () => void;
   private scrollToRestore: number | undefined;
@@ -76,12 +80,13 @@ class Panel {
       openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }),
       setHidden: (runId, hidden) => this.setHidden(runId, hidden),
     }, hostNow);
+    this.classifyScreen = new ClassifyScreen({ classifyOthers: () => this.api.postMessage({ type: 'classify' }), openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }) });
     const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
     this.drawRun = throttle(() => this.showRun(), timers);
     this.drawComparison = throttle(() => this.showComparison(), timers);
 
     this.openRecord.addEventListener('click', () => this.api.postMessage({ type: 'openRecord' }));
-    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element));
+    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element));
     this.runScreen.openValues(Boolean(this.state.valuesOpen));
     this.showTab(this.state.tab);
     this.listen();
@@ -89,7 +94,7 @@ class Panel {
   }
 
   private topBar(): HTMLElement {
-    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare') };
+    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare'), classify: t('Classify') };
     const buttons = TABS.map((tab) => {
       const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, labels[tab]);
       element.addEventListener('click', () => this.selectTab(tab));
@@ -98,10 +103,11 @@ class Panel {
     });
     const list = h('div', { role: 'tablist', 'aria-label': 'Thaw', class: 'tabs' }, ...buttons);
     list.addEventListener('keydown', (event) => {
-      const at = TABS.indexOf(this.state.tab);
-      const targets: Readonly<Record<string, number>> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: TABS.length - 1 };
+      const tabs = TABS.filter((tab) => this.tabButtons.get(tab)?.hidden === false);
+      const at = tabs.indexOf(this.state.tab);
+      const targets: Readonly<Record<string, number>> = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: tabs.length - 1 };
       const to = targets[event.key];
-      const next = to === undefined ? undefined : TABS.at(to % TABS.length);
+      const next = to === undefined ? undefined : tabs.at(to % tabs.length);
       if (!next) return;
       event.preventDefault();
       this.selectTab(next);
@@ -151,6 +157,10 @@ class Panel {
         if (message.comparison) this.adoptComparison(message.comparison.runs.map((run) => run.directory));
         this.drawComparison();
         break;
+      case 'classification':
+        this.classificationMessage = message;
+        this.showTab(this.state.tab);
+        break;
       case 'show':
         this.selectTab(message.tab);
         break;
@@ -182,15 +192,22 @@ class Panel {
     this.showTab(tab);
   }
 
-  private showTab(current: Tab): void {
+  private showTab(wanted: Tab): void {
+    const classification = this.classificationMessage?.classification;
+    // The tab is there while there is something in it: what was classified is not kept on disk.
+    const classifies = this.tabButtons.get('classify');
+    if (classifies !== undefined) classifies.hidden = classification === undefined;
+    const current = wanted === 'classify' && classification === undefined ? 'run' : wanted;
     for (const [tab, element] of this.tabButtons) {
       element.setAttribute('aria-selected', String(tab === current));
       element.tabIndex = tab === current ? 0 : -1;
     }
     this.runScreen.element.hidden = current !== 'run';
     this.compareScreen.element.hidden = current !== 'compare';
+    this.classifyScreen.element.hidden = current !== 'classify';
     if (current === 'run') this.showRun();
-    else this.showComparison();
+    else if (current === 'compare') this.showComparison();
+    else if (classification !== undefined) this.classifyScreen.show(classification);
   }
 
   /** Adds a run to the comparison and goes there; the host answers the new state with the comparison. */

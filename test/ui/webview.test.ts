@@ -6,6 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { panelHtml } from '../../src/extension/panelHtml.js';
 import { formatAccuracy } from '../../src/metrics/format.js';
+import sharp from 'sharp';
+import type { Classification } from '../../src/protocol/classification.js';
 import type { Comparison } from '../../src/protocol/comparison.js';
 import { createLocaliser, ENGLISH, type Translations } from '../../src/protocol/localiser.js';
 import type { HostMessage, PanelState, WebviewMessage } from '../../src/protocol/messages.js';
@@ -172,6 +174,16 @@ const FINETUNE = snapshot({ strategy: 'finetune', state: 'finished', epochs: 15 
 const TESTED = comparison([FREEZE, FINETUNE], [{
   first: FREEZE.directory, second: FINETUNE.directory, images: 153, bothRight: 142, onlyFirstRight: 5, onlySecondRight: 4, bothWrong: 2, p: 1, pHolm: 1,
 }]);
+/** A green square, as the trainer would send it. */
+let thumbnail = '';
+const classified = (): Classification => ({
+  run: 'freeze on hymenoptera', directory: FREEZE.directory, score: '.961 [.917–.982], 147 of 153 right', network: FREEZE.record.configuration,
+  images: [
+    { type: 'prediction', path: '/pictures/bee.jpg', name: 'bee.jpg', thumbnail, top: [{ label: 'bees', probability: 0.9134 }, { label: 'ants', probability: 0.0866 }] },
+    { type: 'prediction', path: `/pictures/${HOSTILE}`, name: HOSTILE, top: [{ label: HOSTILE, probability: 0.52 }, { label: 'b'.repeat(120), probability: 0.48 }] },
+    { type: 'unreadable', path: '/pictures/broken.jpg', name: 'broken.jpg', reason: 'The file is empty' },
+  ],
+});
 const FAILURE = { code: 'out-of-memory', message: 'Out of GPU memory in epoch 7: 0.6 GiB was free, 1.1 GiB was needed.', next: 'Batch 8 would fit.' };
 
 const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undefined; note?: string; word?: string; message?: string; action?: string; primary?: string }>> = {
@@ -188,7 +200,10 @@ const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undef
   unreadable: { run: { directory: '/pictures/.thaw/runs/broken', id: 'broken', reason: 'run.json is not valid JSON' } },
 };
 
-before(async () => { browser = await launchBrowser(); });
+before(async () => {
+  browser = await launchBrowser();
+  thumbnail = (await sharp({ create: { width: 144, height: 144, channels: 3, background: '#7a7' } }).jpeg().toBuffer()).toString('base64');
+});
 after(async () => { await browser.close(); });
 
 describe('the panel', () => {
@@ -209,7 +224,7 @@ describe('the panel', () => {
 
   for (const theme of ['dark', 'light', 'hc'] as const) {
     for (const width of ['wide', 'narrow'] as const) {
-      test(`draws both tabs in ${theme}, ${width}`, async () => {
+      test(`draws its tabs in ${theme}, ${width}`, async () => {
         const panel = await PanelPage.open({ theme, width });
         await panel.run(stepAfter(snapshot()));
         await panel.shot(`run-${theme}-${width}`);
@@ -218,6 +233,10 @@ describe('the panel', () => {
         await panel.send({ type: 'comparison', comparison: TESTED });
         await panel.send({ type: 'show', tab: 'compare' });
         await panel.shot(`compare-${theme}-${width}`);
+        assert.deepEqual(await panel.faintText(), []);
+        await panel.send({ type: 'classification', classification: classified() });
+        await panel.send({ type: 'show', tab: 'classify' });
+        await panel.shot(`classify-${theme}-${width}`);
         assert.deepEqual(await panel.faintText(), []);
         await panel.close();
       });
@@ -266,7 +285,34 @@ describe('the panel', () => {
     await panel.send({ type: 'comparison', comparison: { runs: TESTED.runs, pairs, verdict: verdictOn(TESTED.runs, pairs, createLocaliser(words)) } });
     assert.deepEqual(await english(), [], 'a comparison');
     assert.match(await panel.text('.verdict strong'), /^⟦Take (?:freeze|finetune):⟧$/);
+    await panel.send({ type: 'classification', classification: { ...classified(), run: 'freeze', score: '', images: [{ type: 'unreadable', path: 'FILE', name: 'FILE', reason: 'REASON' }] } });
+    await panel.send({ type: 'show', tab: 'classify' });
+    assert.deepEqual(await english(), [], 'classified images');
+    await panel.send({ type: 'show', tab: 'compare' });
     await panel.shot('compare-translated');
+    await panel.close();
+  });
+
+  test('shows classified images: the picture, the classes, and why one could not be', async () => {
+    const panel = await PanelPage.open({ state: { version: 1, tab: 'classify', compared: [], hidden: [] } });
+    await panel.run(FREEZE);
+    const tab = panel.page.locator('#tab-classify');
+    assert.equal(await tab.isVisible(), false, 'no tab without anything in it');
+    assert.equal(await panel.page.locator('#screen-run').isVisible(), true);
+    await panel.send({ type: 'classification', classification: classified() });
+    assert.equal(await tab.isVisible(), true);
+    await tab.click();
+    const cards = panel.page.locator('.classified-image');
+    assert.equal(await cards.count(), 3);
+    assert.match(await cards.nth(0).innerText(), /^bees \.913\s+bee\.jpg\s+bees\s+\.913\s+ants\s+\.087$/);
+    assert.ok(await cards.nth(0).locator('img').evaluate((image) => (image as HTMLImageElement).naturalWidth === 144), 'the policy lets the picture through');
+    assert.ok((await cards.nth(1).innerText()).startsWith(HOSTILE));
+    assert.match(await cards.nth(2).innerText(), /broken\.jpg\s+The file is empty/);
+    await panel.page.locator('[data-action=classify]').click();
+    await panel.page.locator('.page-classify [data-action=openRun]').click();
+    assert.deepEqual((await panel.posted()).slice(-2), [{ type: 'classify' }, { type: 'openRun', directory: FREEZE.directory }]);
+    await panel.send({ type: 'classification', classification: undefined });
+    assert.equal(await tab.isVisible(), false);
     await panel.close();
   });
 
@@ -398,7 +444,7 @@ describe('the panel', () => {
     assert.deepEqual((await panel.posted()).at(-1), { type: 'state', state: { version: 1, tab: 'compare', compared: [], hidden: [] } });
     await panel.page.keyboard.press('Home');
     assert.equal(await panel.page.locator('#screen-run').isVisible(), true);
-    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1]);
+    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1, -1]);
     await panel.close();
   });
 

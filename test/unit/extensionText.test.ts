@@ -160,7 +160,7 @@ test('settings travel as variables, and a workspace\'s value never does', () => 
 test('the panel\'s policy allows one script by nonce and nothing inline or remote', () => {
   const html = panelHtml({ nonce: 'abc', cspSource: 'https://csp.test', script: 'https://r.test/webview.js', style: 'https://r.test/webview.css', language: 'en', words: undefined });
   const policy = /http-equiv="Content-Security-Policy" content="([^"]*)"/.exec(html)?.[1];
-  assert.equal(policy, 'default-src \'none\'; script-src \'nonce-abc\'; style-src https://csp.test; font-src https://csp.test');
+  assert.equal(policy, 'default-src \'none\'; script-src \'nonce-abc\'; style-src https://csp.test; font-src https://csp.test; img-src data:');
   assert.deepEqual([...html.matchAll(/<script[^>]*>/g)].map(([tag]) => tag), ['<script nonce="abc" src="https://r.test/webview.js">']);
   assert.doesNotMatch(html, / style=|<style|\son[a-z]+=/);
 });

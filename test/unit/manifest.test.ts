@@ -44,12 +44,12 @@ test('the manifest declares the commands of the table, with their titles, under 
   assert.deepEqual(declared, table);
 });
 
-test('the palette offers the twelve commands and hides those of views', () => {
+test('the palette offers the commands and hides those of views', () => {
   const palette = contributes.menus['commandPalette'] ?? [];
   const hidden = palette.filter(({ when }) => when === 'false').map(({ command }) => command);
   assert.deepEqual(hidden.sort(), Object.entries(COMMANDS).filter(([, { palette: shown }]) => !shown).map(([id]) => id).sort());
   assert.deepEqual(Object.values(COMMANDS).filter(({ palette: shown }) => shown).map(({ title }) => title), [
-    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Compare Runs…', 'Open Run', 'Stop Training',
+    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Compare Runs…', 'Classify Image', 'Open Run', 'Stop Training',
     'Delete Run', 'Show Log', 'Set Up Engine', 'Check Set-up', 'Clear Cache',
   ]);
 });
@@ -63,10 +63,17 @@ test('menus name declared commands and submenus only', () => {
   }
 });
 
-test('a folder in the explorer has the submenu Thaw with three entries', () => {
-  assert.deepEqual(contributes.menus['explorer/context']?.map(({ submenu, when }) => ({ submenu, when })), [{ submenu: 'thaw.folder', when: 'explorerResourceIsFolder' }]);
+test('a folder in the explorer has the submenu Thaw with three entries, an image with one', () => {
+  const [folder, image, ...others] = contributes.menus['explorer/context'] ?? [];
+  assert.deepEqual(folder, { submenu: 'thaw.folder', when: 'explorerResourceIsFolder', group: '4_thaw@1' });
+  assert.equal(image?.submenu, 'thaw.image');
+  const [, extensions] = /^!explorerResourceIsFolder && resourceExtname =~ \/(.*)\/i$/.exec(image.when ?? '') ?? [];
+  for (const file of ['a.jpg', 'a.JPEG', 'a.png', 'a.webp', 'a.gif', 'a.tif', 'a.tiff', 'a.avif']) assert.match(path.extname(file), new RegExp(extensions ?? '', 'i'));
+  for (const file of ['a.txt', 'a.jpg.txt', 'a.heic', 'jpg']) assert.doesNotMatch(path.extname(file), new RegExp(extensions ?? '', 'i'));
+  assert.deepEqual(others, []);
   assert.equal(translated(contributes.submenus[0]?.label ?? ''), 'Thaw');
   assert.deepEqual(contributes.menus['thaw.folder']?.map(({ command }) => command), ['thaw.trainWithFreeze', 'thaw.trainWithFinetune', 'thaw.compareFreezeAndFinetune']);
+  assert.deepEqual(contributes.menus['thaw.image']?.map(({ command }) => command), ['thaw.classifyImage']);
 });
 
 test('every string that a person reads is translated, and no translation is left over', () => {
