@@ -149,11 +149,11 @@ class OnnxBuilder {
 
   private parameter(name: string, tensor: Tensor | undefined, permutation: readonly number[]): string {
     if (tensor === undefined) throw new Error(`${name} is missing`);
-    const { shape, data } = this.engine.tf.tidy(() => {
-      const turned = this.engine.tf.transpose(tensor, [...permutation]);
-      return { shape: turned.shape, data: turned.dataSync<'float32'>() };
-    });
-    return this.initializer(name, shape, data);
+    // Not in a tidy, which would look for tensors in every number of what it returns.
+    const turned = this.engine.tf.transpose(tensor, [...permutation]);
+    const data = turned.dataSync<'float32'>();
+    turned.dispose();
+    return this.initializer(name, turned.shape, data);
   }
 
   private initializer(name: string, shape: readonly number[], data: Float32Array): string {
