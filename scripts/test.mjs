@@ -21,7 +21,7 @@ const SUITES = {
   ui: { vscode: true, timeout: 1_200_000 },
 };
 /** In the newest VS Code that is tested, and not again in the others: it sets TensorFlow up; it needs no VS Code at all. */
-const ONCE = new Set(['package.test.cjs', 'webview.test.cjs']);
+const ONCE = new Set(['package.test.cjs', 'webview.test.cjs', 'layersModel.test.cjs']);
 const OUT = path.join(ROOT, 'out');
 const CI = process.env.CI === 'true';
 
