@@ -23,6 +23,8 @@ const SUITES = {
 /** In the newest VS Code that is tested, and not again in the others: it sets TensorFlow up; it needs no VS Code at all. */
 const ONCE = new Set(['package.test.cjs', 'webview.test.cjs', 'layersModel.test.cjs']);
 const OUT = path.join(ROOT, 'out');
+/** Of a person's own THAW_ variables those that are for the tests. */
+const INHERITED = new Set(['THAW_SHOTS', 'THAW_SLOW_TESTS', 'THAW_TEST_PYTHON']);
 const CI = process.env.CI === 'true';
 
 async function test() {
@@ -118,7 +120,7 @@ function checkData() {
  * THAW_TEST_SAMPLE: the sample dataset; THAW_TEST_DATA: photographs, where there are some; THAW_TEST_BASE: room for folders.
  */
 export function testEnvironment(base) {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('THAW_') || name === 'THAW_SHOTS' || name === 'THAW_TEST_PYTHON');
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('THAW_') || INHERITED.has(name));
   const shared = photographs();
   return {
     ...Object.fromEntries(inherited),

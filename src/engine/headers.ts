@@ -26,7 +26,7 @@ export async function provideHeaders(options: {
   const folder = path.join(cacheFolder(environment), 'build');
   const target = path.join(folder, `tensorflow-${TENSORFLOW_VERSION}-include`);
   if (existsSync(target)) return target;
-  const { wheel } = pinsFor();
+  const [{ wheel }] = pinsFor().packages;
   const file = await fetchWheel(wheel, { folder: wheelFolder(environment), environment, ...rest });
   const temporary = path.join(folder, `.headers-${process.pid}-${randomBytes(4).toString('hex')}`);
   await mkdir(temporary, { recursive: true });

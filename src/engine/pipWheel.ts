@@ -3,13 +3,14 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as zlib from 'node:zlib';
 import * as yauzl from 'yauzl';
 import { ThawError } from '../protocol/errors.js';
+import { ownedName, removeAbandoned } from '../storage/leftovers.js';
 import { checkGlibc } from './glibc.js';
 
 export interface WheelSpec {
@@ -34,6 +35,8 @@ export interface DownloadProgress {
 export interface FetchOptions {
   /** Where the wheel is put; created when missing. pip runs in a new folder inside it. */
   readonly folder: string;
+  /** A folder of wheels that were fetched elsewhere: the wheel is taken from there, checked and not copied, and pip is not asked. */
+  readonly from?: string | undefined;
   readonly onProgress?: (report: DownloadProgress) => void;
   readonly signal?: AbortSignal;
   readonly environment?: NodeJS.ProcessEnv;
@@ -55,12 +58,43 @@ const PASSED_ON = new Set([
 /** Ways to start Python 3, in the order they are tried. */
 const PYTHONS: readonly (readonly [string, ...string[]])[] = process.platform === 'win32' ? [['py', '-3'], ['python3'], ['python']] : [['python3'], ['python']];
 
+/** pip works in folders of this name; what a killed one had got is rescued by the next fetch. */
+const WORK_PREFIX = '.pip-';
+/** What has come of a wheel so far, and beside it, with `.url`, where from. */
+const PARTIAL = '.part';
+
 /**
- * Fetches a wheel into a folder, or finds it there, and checks its SHA-256. Interrupted at any moment it leaves no file by the wheel's name.
+ * Runs in Python in front of pip and of the resuming: the process ends when the one that started it is gone (its standard input ends), however
+ * that ended. Else pip would go on after a `kill -9`.
+ */
+const ENDS_WITH_PARENT = 'import os, sys, threading\nthreading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()\n';
+const RUN_PIP = `${ENDS_WITH_PARENT}import runpy\nsys.argv = ["pip"] + sys.argv[1:]\nrunpy.run_module("pip", run_name="__main__", alter_sys=True)\n`;
+/** Arguments: URL, file, whole size. Exit code 5: the server gives no parts. */
+const RESUME = `${ENDS_WITH_PARENT}import ssl, urllib.request
+url, file, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+start = os.path.getsize(file)
+context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT") or os.environ.get("REQUESTS_CA_BUNDLE") or None)
+request = urllib.request.Request(url, headers={"Range": "bytes=%d-" % start, "Accept-Encoding": "identity", "User-Agent": "thaw"})
+with urllib.request.urlopen(request, timeout=20, context=context) as response, open(file, "ab") as out:
+    if response.status != 206 or not response.headers.get("Content-Range", "").startswith("bytes %d-" % start):
+        os._exit(5)
+    while True:
+        chunk = response.read(1 << 18)
+        if not chunk:
+            break
+        out.write(chunk)
+        if out.tell() > size:
+            os._exit(5)
+os._exit(0 if os.path.getsize(file) == size else 6)
+`;
+
+/**
+ * Fetches a wheel into a folder, or finds it there, and checks its SHA-256. Interrupted at any moment it leaves no file by the wheel's name; what
+ * had come of it is kept (`<file>.part`), and the next fetch goes on from there where the server gives parts of a file, else from the start.
  * Needs the wheel's size twice while it works: pip copies what it has downloaded.
  * @returns the wheel's path
- * @throws ThawError of kind `engine`: `no-python`, `no-pip`, `no-network`, `not-on-index`, `wheel-damaged`, `old-glibc`, `disk-full`,
- *   `cancelled`, `pip-failed`
+ * @throws ThawError of kind `engine`: `no-python`, `no-pip`, `no-network`, `not-on-index`, `wheel-not-there`, `wheel-damaged`, `old-glibc`,
+ *   `disk-full`, `cancelled`, `pip-failed`
  */
 export async function fetchWheel(spec: WheelSpec, options: FetchOptions): Promise<string> {
   const { folder, signal, onProgress } = options;
@@ -69,26 +103,34 @@ export async function fetchWheel(spec: WheelSpec, options: FetchOptions): Promis
   if (spec.platforms !== 'any') checkGlibc(spec.platforms, what);
   const target = path.join(folder, spec.file);
   let temporary: string | undefined;
+  let arrived = false;
   try {
+    if (options.from !== undefined) return await wheelFrom(options.from, spec, what, signal);
     await mkdir(folder, { recursive: true });
+    await removeAbandoned(folder, WORK_PREFIX, (abandoned) => rescue(abandoned, folder));
     if (await fileSize(target) === spec.bytes && await sha256OfFile(target, signal) === spec.sha256) return target;
     await requireSpace(folder, 2 * spec.bytes, `to fetch ${what}`);
-    temporary = await mkdtemp(path.join(folder, '.pip-'));
-    const downloads = path.join(temporary, 'wheel');
-    const scratch = path.join(temporary, 'tmp');
-    await mkdir(scratch);
-    const python = await findPython(environment, temporary, signal);
-    const report = async (): Promise<void> => {
-      onProgress?.({ what, doneBytes: Math.min(spec.bytes, await largestFile(temporary ?? folder)), totalBytes: spec.bytes });
-    };
-    onProgress?.({ what, doneBytes: 0, totalBytes: spec.bytes });
-    await runPip([...python, ...pipArguments(spec, downloads)], {
-      cwd: temporary,
+    const work = temporary = path.join(folder, ownedName(WORK_PREFIX));
+    const downloads = path.join(work, 'wheel');
+    const scratch = path.join(work, 'tmp');
+    await mkdir(scratch, { recursive: true });
+    const python = await findPython(environment, work, signal);
+    const pip: PipOptions = {
+      cwd: work,
       environment: { ...environment, TMPDIR: scratch, TEMP: scratch, TMP: scratch, LC_ALL: 'C.UTF-8' }, // its errors in English
       signal,
-      report,
+      report: async () => { onProgress?.({ what, doneBytes: Math.min(spec.bytes, await largestFile(work)), totalBytes: spec.bytes }); },
       what,
-    });
+    };
+    const resumed = await resume(spec, folder, work, python, pip);
+    if (resumed !== undefined) {
+      await rename(resumed, target);
+      arrived = true;
+      onProgress?.({ what, doneBytes: spec.bytes, totalBytes: spec.bytes });
+      return target;
+    }
+    onProgress?.({ what, doneBytes: 0, totalBytes: spec.bytes });
+    await runPip([...python, ...pipArguments(spec, downloads, path.join(work, LOG))], pip);
     const downloaded = path.join(downloads, spec.file);
     const size = await fileSize(downloaded);
     if (size === undefined) {
@@ -98,24 +140,103 @@ export async function fetchWheel(spec: WheelSpec, options: FetchOptions): Promis
       throw new ThawError('engine', 'wheel-damaged', `${spec.file} arrived damaged or changed: its SHA-256 is not the pinned one`, 'Set up again; if it stays, check the package index and the proxy that pip uses');
     }
     await rename(downloaded, target);
+    arrived = true;
+    await removePartial(folder, spec);
     onProgress?.({ what, doneBytes: spec.bytes, totalBytes: spec.bytes });
     return target;
   } catch (error) {
     throw asFetchError(error, what, folder, signal);
   } finally {
-    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
+    if (temporary !== undefined) {
+      if (!arrived) await rescue(temporary, folder).catch(() => undefined); // a part that is lost only costs its download
+      await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
+    }
   }
 }
 
+/** @throws ThawError `wheel-not-there`, `wheel-damaged` */
+async function wheelFrom(from: string, spec: WheelSpec, what: string, signal: AbortSignal | undefined): Promise<string> {
+  const file = path.join(from, spec.file);
+  const size = await fileSize(file);
+  if (size === undefined) {
+    throw new ThawError('engine', 'wheel-not-there', `${from} holds no ${spec.file}`, `Fetch it where there is a network: python3 -m pip download --no-deps --only-binary=:all: ${[...platformArguments(spec), `${spec.project}==${spec.version}`].join(' ')}`);
+  }
+  if (size !== spec.bytes || await sha256OfFile(file, signal) !== spec.sha256) {
+    throw new ThawError('engine', 'wheel-damaged', `${file} is not ${what} as Thaw pins it: ${size === spec.bytes ? 'its SHA-256 is another' : `it has ${size} bytes instead of ${spec.bytes}`}`, 'Fetch it again, and copy it whole');
+  }
+  return file;
+}
+
+/** Removes what is kept of a wheel that came only in part. */
+export async function removePartial(folder: string, spec: Pick<WheelSpec, 'file'>): Promise<void> {
+  for (const name of [spec.file + PARTIAL, `${spec.file}${PARTIAL}.url`]) await rm(path.join(folder, name), { force: true });
+}
+
+/** Keeps what pip, or the resuming, had got of a wheel when it ended: the larger of this and what was kept before. */
+async function rescue(work: string, folder: string): Promise<void> {
+  for (const name of await readdir(work, { recursive: true })) {
+    const file = path.join(work, name);
+    const base = path.basename(name);
+    const own = base.endsWith(`.whl${PARTIAL}`);
+    if (!own && !(base.endsWith('.whl') && name.startsWith(`tmp${path.sep}`))) continue;
+    const wheel = own ? base.slice(0, -PARTIAL.length) : base;
+    const kept = path.join(folder, wheel + PARTIAL);
+    const size = await fileSize(file) ?? 0;
+    const url = await urlOf(work, wheel);
+    if (size === 0 || url === undefined || size <= (await fileSize(kept) ?? 0)) continue;
+    await writeFile(`${kept}.url`, url);
+    await rename(file, kept);
+  }
+}
+
+/** Where a wheel comes from, as pip's log or the kept note says. */
+async function urlOf(work: string, wheel: string): Promise<string | undefined> {
+  const note = await readFile(path.join(work, `${wheel}${PARTIAL}.url`), 'utf8').catch(() => undefined); // there only where it was resumed
+  const text = note ?? (await readFile(path.join(work, LOG), 'utf8').catch(() => '')).split('\n').map((line) => /Found link (\S+)/.exec(line)?.[1]).find((link) => link?.split('#')[0]?.endsWith(`/${encodeURI(wheel)}`) === true);
+  return note === undefined && text === undefined ? undefined : /^https?:\/\/\S+$/.exec((text ?? '').trim())?.[0].split('#')[0];
+}
+
+/** Goes on with a wheel that came only in part; undefined when there is none, or it can't be gone on with: then pip fetches it whole. */
+async function resume(spec: WheelSpec, folder: string, work: string, python: readonly [string, ...string[]], pip: PipOptions): Promise<string | undefined> {
+  const kept = path.join(folder, spec.file + PARTIAL);
+  const size = await fileSize(kept);
+  if (size === undefined) return undefined;
+  const file = path.join(work, spec.file + PARTIAL);
+  try { // into this process's own folder: two must not write to one file
+    await rename(kept, file);
+    await rename(`${kept}.url`, `${file}.url`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // another set-up has taken it
+  }
+  const url = await urlOf(work, spec.file);
+  try {
+    if (url !== undefined && size < spec.bytes) await runPip([...python, '-I', '-c', RESUME, url, file, String(spec.bytes)], pip);
+    if (await fileSize(file) === spec.bytes && await sha256OfFile(file, pip.signal) === spec.sha256) return file;
+  } catch (error) {
+    if (pip.signal?.aborted === true) throw error;
+    // Without a network the part stays for the next time; pip, which is asked now, says what is wrong.
+    if (await fileSize(file) !== spec.bytes) return undefined;
+  }
+  await rm(file, { force: true });
+  return undefined;
+}
+
+const LOG = 'pip.log';
+
 /** `pip download` of exactly one wheel: nothing is built, no dependency followed, no Python of this machine asked for its tags. */
-function pipArguments(spec: WheelSpec, folder: string): string[] {
+function pipArguments(spec: WheelSpec, folder: string, log?: string): string[] {
   return [
-    '-I', '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:',
+    '-I', '-c', RUN_PIP, 'download', '--no-deps', '--only-binary=:all:',
     // pip's cache would keep a second copy of what we keep unpacked.
     '--no-cache-dir', '--no-input', '--disable-pip-version-check', '--progress-bar=off', '--retries=2', '--timeout=20',
-    ...(spec.platforms === 'any' ? [] : ['--implementation=cp', '--python-version=3.12', '--abi=cp312', ...spec.platforms.map((tag) => `--platform=${tag}`)]),
+    ...platformArguments(spec),
+    ...(log === undefined ? [] : [`--log=${log}`]), // which URL it takes stands there alone
     `--dest=${folder}`, `${spec.project}==${spec.version}`,
   ];
+}
+
+function platformArguments({ platforms }: WheelSpec): string[] {
+  return platforms === 'any' ? [] : ['--implementation=cp', '--python-version=3.12', '--abi=cp312', ...platforms.map((tag) => `--platform=${tag}`)];
 }
 
 /** The variables that pip is started with. Folders of PATH that are relative are dropped: they would lead into the working directory. */
@@ -162,7 +283,7 @@ async function runPip(command: readonly string[], { cwd, environment, signal, re
   const [program, ...args] = command;
   if (program === undefined) throw new Error('no command');
   const grouped = process.platform !== 'win32';
-  const child = spawn(program, args, { cwd, env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: grouped, windowsHide: true });
+  const child = spawn(program, args, { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'], detached: grouped, windowsHide: true });
   let output = '';
   const gather = (chunk: Buffer): void => { output = (output + chunk.toString('utf8')).slice(-64 * 1024); };
   child.stdout.on('data', gather);

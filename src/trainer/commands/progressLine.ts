@@ -1,6 +1,6 @@
 // Progress in a terminal: one line that is rewritten; elsewhere plain lines, fewer of them.
 import type { WriteStream } from 'node:tty';
-import { formatAccuracy, formatCount, formatInterval, formatSpeed } from '../../metrics/format.js';
+import { formatAccuracy, formatClock, formatCount, formatInterval, formatSpeed } from '../../metrics/format.js';
 import type { TrainerEvent } from '../../protocol/events.js';
 
 const WIDTH = 24;
@@ -40,9 +40,11 @@ export class ProgressLine {
     this.stream.write(`${text}\n`);
   }
 
-  /** Shows bytes of a download. */
-  bytes(message: string, done: number, total: number): void {
-    this.rewrite(`${bar(done, total)} ${message}, ${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB`);
+  /** Shows bytes of a download, and how fast it goes once that is known. */
+  bytes(message: string, done: number, total: number, pace: { readonly bytesPerSecond?: number; readonly secondsLeft?: number } = {}): void {
+    const { bytesPerSecond, secondsLeft } = pace;
+    const speed = bytesPerSecond === undefined || secondsLeft === undefined ? '' : `, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s, about ${formatClock(secondsLeft)} left`;
+    this.rewrite(`${bar(done, total)} ${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB${speed}  ${message}`);
   }
 
   /** Shows how far something is whose end is not known. */
