@@ -43,8 +43,19 @@ const epochEvent = v.strictObject({
 });
 export type EpochEvent = v.InferOutput<typeof epochEvent>;
 
+/** The whole GPU every two seconds, whoever uses it; only while a run trains on one. */
+const gpuEvent = v.strictObject({
+  type: v.literal('gpu'),
+  time,
+  /** Share of the time in which it computed something; absent where the driver doesn't say. */
+  utilization: v.optional(share),
+  usedBytes: count,
+  totalBytes: count,
+});
+export type GpuEvent = v.InferOutput<typeof gpuEvent>;
+
 const messageEvent = v.strictObject({ type: v.literal('message'), time, level: v.picklist(['info', 'warning', 'error']), text });
 export type MessageEvent = v.InferOutput<typeof messageEvent>;
 
-export const trainerEventSchema = v.variant('type', [phaseEvent, stepEvent, epochEvent, messageEvent]);
+export const trainerEventSchema = v.variant('type', [phaseEvent, stepEvent, epochEvent, gpuEvent, messageEvent]);
 export type TrainerEvent = v.InferOutput<typeof trainerEventSchema>;

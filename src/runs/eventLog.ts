@@ -1,6 +1,7 @@
 // events.ndjson, read piece by piece as it grows.
 import * as v from 'valibot';
-import { trainerEventSchema, type EpochEvent, type PhaseEvent, type StepEvent, type TrainerEvent } from '../protocol/events.js';
+import { trainerEventSchema, type EpochEvent, type GpuEvent, type PhaseEvent, type StepEvent, type TrainerEvent } from '../protocol/events.js';
+import type { GpuUse } from '../protocol/snapshot.js';
 import { MAX_LINE_BYTES } from './guardedFiles.js';
 
 const NEWLINE = 0x0a;
@@ -18,6 +19,7 @@ export class EventLog {
   #tooLong = false;
   #phase: PhaseEvent | undefined;
   #step: StepEvent | undefined;
+  #gpu: { last: GpuEvent; peakBytes: number; busy: number; told: number } | undefined;
   #damagedLines = 0;
   #lastEventAt: number | undefined;
 
@@ -44,6 +46,13 @@ export class EventLog {
   /** The last step event, unless an epoch ended after it. */
   get step(): StepEvent | undefined {
     return this.#step;
+  }
+
+  /** What the samples so far come to. */
+  get gpu(): GpuUse | undefined {
+    if (this.#gpu === undefined) return undefined;
+    const { last, peakBytes, busy, told } = this.#gpu;
+    return { last, peakBytes, ...(told > 0 && { meanUtilization: busy / told }) };
   }
 
   get damagedLines(): number {
@@ -86,6 +95,14 @@ export class EventLog {
         this.#epochs.set(event.epoch, event);
         this.#step = undefined;
         break;
+      case 'gpu': {
+        const { peakBytes = 0, busy = 0, told = 0 } = this.#gpu ?? {};
+        this.#gpu = {
+          last: event, peakBytes: Math.max(peakBytes, event.usedBytes),
+          busy: busy + (event.utilization ?? 0), told: told + (event.utilization === undefined ? 0 : 1),
+        };
+        break;
+      }
       case 'message': break;
     }
   }

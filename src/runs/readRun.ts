@@ -75,13 +75,14 @@ export class RunReader {
   }
 
   #snapshot(record: RunRecord, state: RunSnapshot['state']): RunSnapshot {
-    const { epochs, phase, step, damagedLines, lastEventAt } = this.#log;
+    const { epochs, phase, step, gpu, damagedLines, lastEventAt } = this.#log;
     const best = bestEpochIndex(epochs);
     const live = isLiveState(state);
     return {
       directory: this.directory, record, state, epochs, damagedLines,
       ...(live && phase !== undefined && { phase }),
       ...(step !== undefined && { step }),
+      ...(gpu !== undefined && { gpu }),
       ...(best !== undefined && { best }),
       ...(lastEventAt !== undefined && { lastEventAt }),
     };

@@ -115,6 +115,7 @@ export class RunWriter {
     if (this.#closed) throw new Error('the run is closed');
     this.#beat();
     if (event.type === 'step' && !this.#isDue(this.#eventBytes <= STEPS_UP_TO_BYTES)) return;
+    if (event.type === 'gpu' && this.#eventBytes > STEPS_UP_TO_BYTES) return;
     if (event.type === 'phase') {
       const counts = event.phase === this.#phase && event.phase !== 'waiting' && event.done !== undefined && event.done !== event.total;
       if (counts && !this.#isDue(true)) return;

@@ -27,6 +27,7 @@ import { evaluateHead, featureShape, trainHead, type FeatureSet, type FeatureSha
 import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
+import { GpuSampler } from './gpuSampler.js';
 import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueue } from './environment.js';
 
 export interface TrainOptions {
@@ -79,6 +80,7 @@ class TrainingJob {
       stopRequested: () => this.stopRequested(),
     });
     if (device === undefined) throw new Stopped();
+    let sampler: GpuSampler | undefined;
     let engine: Engine | undefined;
     let backbone: Backbone | undefined;
     try {
@@ -91,6 +93,7 @@ class TrainingJob {
       this.phase('loading', 'Loading TensorFlow');
       engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
       backbone = await loadBackbone(engine, configuration, options.environment);
+      if (engine.gpuUuid !== undefined) sampler = this.sampleGpu(engine.gpuUuid);
       const environment = describeEnvironment(engine, backbone.weights);
       const hashes = await hashing;
       this.throwIfStopped();
@@ -122,6 +125,7 @@ class TrainingJob {
       outcome.dispose();
       void cache.trim().catch(() => undefined); // housekeeping only: the next run tries again
     } finally {
+      sampler?.stop();
       backbone?.dispose();
       await device.release();
     }
@@ -241,6 +245,14 @@ class TrainingJob {
       memoryBytes: process.memoryUsage.rss(), tensors: engine.tf.memory().numTensors,
     });
     await new Promise((resolve) => { setImmediate(resolve); }); // lets signals, the heartbeat and file writes through
+  }
+
+  private sampleGpu(uuid: string): GpuSampler {
+    return new GpuSampler({
+      uuid, environment: this.options.environment,
+      onSample: ({ utilization, usedBytes, totalBytes }) => { this.event({ type: 'gpu', time: Date.now(), ...(utilization !== undefined && { utilization }), usedBytes, totalBytes }); },
+      onGivenUp: () => { this.event({ type: 'message', time: Date.now(), level: 'warning', text: 'nvidia-smi no longer answers: how busy and how full the GPU is stays unknown' }); },
+    });
   }
 
   private phase(phase: Phase, message: string, done?: number, total?: number): void {

@@ -1,6 +1,6 @@
 // What the Run tab says about a snapshot, as plain data: no DOM, no clock of its own.
 import {
-  formatAccuracy, formatBytes, formatClock, formatCount, formatInterval, formatLoss, formatParameters, formatSpeed, MISSING,
+  formatAccuracy, formatBytes, formatClock, formatCount, formatInterval, formatLoss, formatParameters, formatShare, formatSpeed, MISSING,
 } from '../metrics/format.js';
 import type { BackboneName, RunData, RunRecord, RunResult, Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
@@ -241,7 +241,18 @@ function throughput(run: RunSnapshot): Tile {
   return speed === undefined ? { label, value: MISSING, unit: 'img/s', detail } : { label, ...splitUnit(formatSpeed(speed)), detail };
 }
 
+/** On a GPU its memory and how busy it is, where it was sampled; else the trainer's own memory. */
 function memory(run: RunSnapshot): Tile {
+  if (run.gpu) {
+    const { last, peakBytes, meanUtilization } = run.gpu;
+    const whole = t('of {0}', formatBytes(last.totalBytes));
+    if (isLive(run.state)) {
+      const busy = last.utilization === undefined ? whole : t('{0}, {1} busy', whole, formatShare(last.utilization));
+      return { label: t('GPU memory'), ...splitUnit(formatBytes(last.usedBytes)), detail: busy };
+    }
+    const busy = meanUtilization === undefined ? whole : t('{0}, on average {1} busy', whole, formatShare(meanUtilization));
+    return { label: t('Peak GPU memory'), ...splitUnit(formatBytes(peakBytes)), detail: busy };
+  }
   const { result, environment } = run.record;
   const label = t('Peak memory');
   const bytes = result?.peakMemoryBytes ?? (run.epochs.length > 0 ? Math.max(...run.epochs.map((epoch) => epoch.memoryBytes)) : undefined);

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { chooseDevice, describeDevice } from '../../src/engine/device.js';
 import { chooseGpu, findNvidiaGpus, gpuTitle, sampleGpu, usedBy, whyNotUsable, type GpuReport, type NvidiaGpu, type System } from '../../src/engine/nvidia.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { GpuSampler } from '../../src/trainer/gpuSampler.js';
 
 let folder: string;
 beforeEach(() => { folder = mkdtempSync(path.join(tmpdir(), 'thaw-nvidia-')); });
@@ -216,6 +217,29 @@ test('a sample is utilization and memory, or nothing', async () => {
   assert.deepEqual(await sampleGpu('GPU-1', tool('echo "[N/A], 1024, 24564"')), { utilization: undefined, usedBytes: 2 ** 30, totalBytes: 24_564 * 2 ** 20 });
   assert.equal(await sampleGpu('GPU-1', tool('echo nonsense')), undefined);
   assert.equal(await sampleGpu('GPU-1', tool('exit 1')), undefined);
+});
+
+test('a run\'s sampler asks again and again, and gives up on a tool that is gone', async () => {
+  const bad = path.join(folder, 'bad');
+  const environment = tool(`[ -e ${bad} ] && exit 1\necho "50, 1024, 24564"`);
+  const samples: number[] = [];
+  const given = new Promise<void>((resolve) => {
+    new GpuSampler({
+      uuid: 'GPU-1', environment, intervalMs: 5, onGivenUp: resolve,
+      onSample: ({ utilization }) => {
+        samples.push(utilization ?? NaN);
+        if (samples.length === 3) writeFileSync(bad, '');
+      },
+    });
+  });
+  const alive = setInterval(() => undefined, 1000); // the sampler keeps no process alive
+  await given;
+  clearInterval(alive);
+  assert.deepEqual(samples, [0.5, 0.5, 0.5]);
+  const stopped = new GpuSampler({ uuid: 'GPU-1', environment, intervalMs: 5, onGivenUp: () => assert.fail('given up'), onSample: () => assert.fail('asked after its end') });
+  stopped.stop();
+  rmSync(bad);
+  await new Promise((resolve) => setTimeout(resolve, 100));
 });
 
 test('the device that TensorFlow may see: the chosen one, none where it would fail, its own luck where nobody knows', { skip: process.platform === 'linux' ? false : 'nvidia-smi is asked on Linux only' }, async () => {

@@ -48,10 +48,11 @@ describe('events.ndjson', () => {
     for (const event of [
       makeEpoch(1), { type: 'phase', time, phase: 'features', message: 'x', done: 1, total: 2 }, { type: 'message', time, level: 'warning', text: 'x' },
       { type: 'step', time, epoch: 1, step: 1, steps: 2, loss: 0.1, imagesPerSecond: 3 },
+      { type: 'gpu', time, utilization: 0.5, usedBytes: 1, totalBytes: 2 }, { type: 'gpu', time, usedBytes: 1, totalBytes: 2 },
     ]) assert.ok(accepts(trainerEventSchema, event), event.type);
   });
   test('others are refused', () => {
-    for (const event of [{ ...makeEpoch(1), pid: 1 }, { ...makeEpoch(1), interval: [0, 2] }, { ...makeEpoch(1), epoch: 1.5 }, { type: 'kill', time: 0 }, {}, 'epoch']) {
+    for (const event of [{ ...makeEpoch(1), pid: 1 }, { ...makeEpoch(1), interval: [0, 2] }, { ...makeEpoch(1), epoch: 1.5 }, { type: 'kill', time: 0 }, { type: 'gpu', time: 0, utilization: 87, usedBytes: 1, totalBytes: 2 }, {}, 'epoch']) {
       assert.equal(accepts(trainerEventSchema, event), false, JSON.stringify(event));
     }
     // JSON has no infinity, but a number may be too large to be one.

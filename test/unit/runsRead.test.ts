@@ -97,6 +97,18 @@ test('an event log gives the same whatever the pieces are', () => {
   }
 });
 
+test('samples of the GPU come to the last, the peak and the mean', () => {
+  const log = new EventLog();
+  const sample = (time: number, usedBytes: number, utilization?: number): object => ({ type: 'gpu', time, usedBytes, totalBytes: 1000, ...(utilization !== undefined && { utilization }) });
+  assert.equal(log.gpu, undefined);
+  log.feed(Buffer.from([sample(1, 300, 0.2), sample(2, 900, 0.8), sample(3, 400)].map((event) => `${JSON.stringify(event)}\n`).join('')));
+  assert.deepEqual(log.gpu, { last: sample(3, 400), peakBytes: 900, meanUtilization: 0.5 });
+  assert.equal(log.damagedLines, 0);
+  const silent = new EventLog();
+  silent.feed(Buffer.from(`${JSON.stringify(sample(1, 300))}\n`));
+  assert.deepEqual(silent.gpu, { last: sample(1, 300), peakBytes: 300 });
+});
+
 test('a line of more than 1 MiB is passed over without being kept', () => {
   const log = new EventLog();
   const piece = Buffer.alloc(2 ** 16, 0x20);

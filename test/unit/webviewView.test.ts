@@ -155,6 +155,15 @@ describe('a run in words', () => {
     assert.equal(view({ ...run, record: { ...run.record, environment } }).deviceReason, 'no GPU');
   });
 
+  test('a GPU that was sampled shows its memory and how busy it is, now or over the run', () => {
+    const last = { type: 'gpu' as const, time: 1, utilization: 0.87, usedBytes: 6 * 1024 ** 3, totalBytes: 24 * 1024 ** 3 };
+    const gpu = { last, peakBytes: 9 * 1024 ** 3, meanUtilization: 0.724 };
+    assert.deepEqual(view({ ...snapshot(), gpu }).memory, { label: 'GPU memory', value: '6.0', unit: 'GiB', detail: 'of 24.0 GiB, 87% busy' });
+    assert.deepEqual(view({ ...snapshot({ state: 'finished', epochs: 15 }), gpu }).memory, { label: 'Peak GPU memory', value: '9.0', unit: 'GiB', detail: 'of 24.0 GiB, on average 72% busy' });
+    const { utilization: _none, ...untold } = last;
+    assert.equal(view({ ...snapshot(), gpu: { last: untold, peakBytes: 1 } }).memory.detail, 'of 24.0 GiB');
+  });
+
   test('the log line is the newest of epoch and phase', () => {
     assert.equal(view(snapshot()).log, '12:04:26  epoch 11  val .948  train .934  loss 0.211  2.4 s');
     assert.equal(view(snapshot({ epochs: 0, snapshot: { phase: phase('loading', 'Loading TensorFlow') } })).log, '12:03:59  Loading TensorFlow');

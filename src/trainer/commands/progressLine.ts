@@ -28,6 +28,8 @@ export class ProgressLine {
       case 'epoch':
         this.line(`epoch ${String(event.epoch)} of ${String(event.epochs)}  val ${formatAccuracy(event.validation.accuracy)} ${formatInterval(event.interval)}  train ${formatAccuracy(event.train.accuracy)}  loss ${event.validation.loss.toFixed(3)}  ${event.seconds.toFixed(1)} s`);
         break;
+      case 'gpu': // for the panel and the file; a terminal has tools of its own for that
+        break;
       case 'message':
         this.line(event.text);
         break;
