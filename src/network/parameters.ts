@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
 import { ThawError } from '../protocol/errors.js';
 import { parameterSpecs, type Graph, type ParameterSpec } from './graph.js';
-import { asFloat32, type StateDict } from './weights/stateDict.js';
+import { asFloat32, quoted, type StateDict } from './weights/stateDict.js';
 
 type Tensorflow = Engine['tf'];
 
@@ -128,7 +128,7 @@ function checkNames(graph: Graph, specs: readonly ParameterSpec[], state: StateD
   const known = new Set(specs.map((spec) => spec.name));
   for (const node of graph.nodes) if (node.op === 'batchNorm') known.add(`${node.name}.num_batches_tracked`);
   const unknown = [...state.keys()].find((name) => !known.has(name));
-  if (unknown !== undefined) throw mismatch(graph, `${unknown} belongs to no layer`);
+  if (unknown !== undefined) throw mismatch(graph, `${quoted(unknown)} belongs to no layer`);
 }
 
 function mismatch(graph: Graph, what: string): ThawError {

@@ -149,7 +149,7 @@ void test('weights that do not fit say which tensor', () => {
   const without = new Map(state);
   without.delete('_blocks.3._bn1.running_var');
   refused(without, /_blocks\.3\._bn1\.running_var is missing/);
-  refused(new Map(state).set('extra.weight', { dtype: 'float32', shape: [1], data: new Float32Array(1) }), /extra\.weight belongs to no layer/);
+  refused(new Map(state).set('extra.weight', { dtype: 'float32', shape: [1], data: new Float32Array(1) }), /"extra\.weight" belongs to no layer/);
   refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [31], data: new Float32Array(31) }), /_bn0\.weight is \[31\] instead of \[32\]/);
   for (const value of [NaN, Infinity]) {
     refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [32], data: new Float32Array(32).fill(value, 31) }), /_bn0\.weight holds values that are no finite numbers/);

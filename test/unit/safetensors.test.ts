@@ -70,6 +70,7 @@ void test('refuses what contradicts itself', () => {
   refusal(file({ w: { ...entry, data_offsets: [4, 12] } }, Buffer.alloc(12)), /its neighbours/);
   refusal(file({ w: entry, overlap: entry }, Buffer.alloc(8)), /its neighbours/);
   refusal(file({ __metadata__: { a: 1 } }), /metadata/);
+  refusal(file({ 'w\u009b2J\u2028': 1 }), /the entry of "w\?2J\?" makes no sense/);
 });
 
 void test('a damaged file is read or refused', () => {

@@ -79,7 +79,7 @@ void test('names the tensor that is missing, left over, misshapen or no number',
     return recogniseWeights(state);
   };
   failure(changed((state) => state.delete('layer3.0.conv1.weight')), 'weights-mismatch', /don't fit resnet18: layer3\.0\.conv1\.weight is missing/);
-  failure(changed((state) => state.set('fc2.weight', zeros(5, 5))), 'weights-mismatch', /fc2\.weight belongs to no layer/);
+  failure(changed((state) => state.set('fc2.weight', zeros(5, 5))), 'weights-mismatch', /"fc2\.weight" belongs to no layer/);
   failure(changed((state) => state.set('conv1.weight', zeros(64, 1, 7, 7))), 'weights-mismatch', /conv1\.weight is \[64, 1, 7, 7\] instead of \[64, 3, 7, 7\]/);
   failure(changed((state) => state.set('fc.bias', zeros(4))), 'weights-mismatch', /fc\.bias is \[4\] instead of \[5\]/);
   failure(changed((state) => state.set('fc.bias', { dtype: 'int64', shape: [5], data: new BigInt64Array(5) })), 'weights-mismatch', /fc\.bias holds int64/);

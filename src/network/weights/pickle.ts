@@ -2,7 +2,7 @@
 // tensors, storages and ordered dictionaries, and refuses every other name, so a checkpoint can't run code; nothing is imported, looked up or
 // called by a name from the file. Opcodes: CPython's Lib/pickletools.py.
 import { ThawError } from '../../protocol/errors.js';
-import { ELEMENT_BYTES, type ElementType } from './stateDict.js';
+import { ELEMENT_BYTES, quoted, type ElementType } from './stateDict.js';
 
 /** What a hostile file is held to. A backbone's checkpoint needs some ten thousand opcodes. */
 const LIMITS = {
@@ -406,12 +406,6 @@ function sizesOf(value: Value | undefined): readonly number[] | undefined {
   if (!(value instanceof Tuple) || value.items.length > LIMITS.dimensions) return undefined;
   const sizes = value.items.flatMap((item) => sizeOf(item) ?? []);
   return sizes.length === value.items.length ? sizes : undefined;
-}
-
-/** A name from the file, short and without control characters. */
-export function quoted(name: string): string {
-  const plain = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
-  return `"${plain.length > 80 ? `${plain.slice(0, 80)}…` : plain}"`;
 }
 
 export function cutOff(): ThawError {

@@ -3,8 +3,8 @@
 import { crc32 } from 'node:zlib';
 import * as yauzl from 'yauzl';
 import { ThawError } from '../../protocol/errors.js';
-import { cutOff, Dictionary, gather, List, PickleMachine, quoted, refused, TensorReference, type Storage, type Value } from './pickle.js';
-import { ELEMENT_BYTES, storedTensor, type StateDict } from './stateDict.js';
+import { cutOff, Dictionary, gather, List, PickleMachine, refused, TensorReference, type Storage, type Value } from './pickle.js';
+import { ELEMENT_BYTES, quoted, storedTensor, type StateDict } from './stateDict.js';
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const PROTOCOL = 1001;

@@ -4,7 +4,7 @@ import { BACKBONES, type BackboneName } from '../../protocol/run.js';
 import { graphFor } from '../architectures.js';
 import { parameterSpecs } from '../graph.js';
 import { checkParameters } from '../parameters.js';
-import type { StateDict } from './stateDict.js';
+import { quoted, type StateDict } from './stateDict.js';
 
 export interface Recognised {
   readonly backbone: BackboneName;
@@ -30,7 +30,7 @@ export function recogniseWeights(state: StateDict): Recognised {
     return { backbone, names: (2 * named.length) / total, shapes: (2 * shaped.length) / total };
   }).sort((first, second) => second.shapes - first.shapes || second.names - first.names);
   if (likeliest === undefined || likeliest.names < LEAST_LIKENESS) {
-    const some = [...names].slice(0, 3).map((name) => JSON.stringify(name.slice(0, 60))).join(', ');
+    const some = [...names].slice(0, 3).map((name) => quoted(name)).join(', ');
     throw new ThawError('input', 'weights-unknown', `These are not the weights of a network that Thaw knows; their tensors are called ${some === '' ? 'nothing, there are none' : `${some}…`}`, `Use weights of one of: ${BACKBONES.join(', ')}, with torchvision's names`);
   }
   const { backbone } = likeliest;

@@ -2,7 +2,7 @@
 // Any framework reads it, and there is nothing in it to execute.
 import * as v from 'valibot';
 import { ThawError } from '../../protocol/errors.js';
-import { ELEMENT_BYTES, storedTensor, type ElementType, type StateDict } from './stateDict.js';
+import { ELEMENT_BYTES, quoted, storedTensor, type ElementType, type StateDict } from './stateDict.js';
 
 const TYPES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16', F64: 'float64', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', BOOL: 'bool' } as const satisfies Record<string, ElementType>;
 const NAMES = new Map(Object.entries(TYPES).map(([name, type]) => [type, name]));
@@ -81,7 +81,7 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
       continue;
     }
     const parsed = v.safeParse(entrySchema, value);
-    if (!parsed.success) throw refused(`the entry of ${JSON.stringify(name.slice(0, 80))} makes no sense`);
+    if (!parsed.success) throw refused(`the entry of ${quoted(name)} makes no sense`);
     tensors.push({ name, entry: parsed.output });
   }
 
@@ -91,7 +91,7 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
     const [from, to] = entry.data_offsets;
     const dtype = TYPES[entry.dtype];
     const length = entry.shape.reduce((product, count) => product * count, ELEMENT_BYTES[dtype]);
-    if (from !== covered || to - from !== length) throw refused(`the place of ${JSON.stringify(name.slice(0, 80))} contradicts its shape or its neighbours`);
+    if (from !== covered || to - from !== length) throw refused(`the place of ${quoted(name)} contradicts its shape or its neighbours`);
     covered = to;
     if (start + to > bytes.length) throw refused('it is cut off');
     state.set(name, storedTensor(dtype, entry.shape, Uint8Array.from(bytes.subarray(start + from, start + to)).buffer));

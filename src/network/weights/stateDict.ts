@@ -75,3 +75,9 @@ function widenedHalf(bits: number): number {
   const shift = Math.clz32(mantissa) - 21; // subnormal there, normal here
   return sign | ((113 - shift) << 23) | (((mantissa << shift) & 0x3ff) << 13);
 }
+
+/** A name from a file for a message: short and without control characters. */
+export function quoted(name: string): string {
+  const plain = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
+  return `"${plain.length > 80 ? `${plain.slice(0, 80)}…` : plain}"`;
+}
