@@ -15,6 +15,7 @@ export const COMMANDS = {
   'thaw.showLog': { title: 'Show Log', palette: true },
   'thaw.setUpEngine': { title: 'Set Up Engine', palette: true },
   'thaw.checkSetUp': { title: 'Check Set-up', palette: true },
+  'thaw.manageWeights': { title: 'Manage Weights…', palette: true },
   'thaw.clearCache': { title: 'Clear Cache', palette: true },
   'thaw.revealRun': { title: 'Reveal Run Folder', palette: false },
   'thaw.addDatasetFolder': { title: 'Add Dataset Folder', palette: false },

@@ -8,13 +8,13 @@ import { EXIT, ThawError } from '../protocol/errors.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { runCli } from './cliProcess.js';
+import { CANCELLED, runCliWithProgress } from './cliProgress.js';
 import type { CommandHandlers } from './commandTable.js';
 import type { Installation } from './installation.js';
 import { plainText, sentences } from './plainText.js';
 import type { Services } from './services.js';
 import { describeSetUp, doctorSchema } from './setUpReport.js';
 
-const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
 const clearedLine = v.object({ freedBytes: v.number() });
 
 export class EngineSetUp {
@@ -62,40 +62,10 @@ export class EngineSetUp {
 
   /** Runs `thaw setup`; false when the person cancels. */
   async #setUp(): Promise<boolean> {
-    const aborted = new AbortController();
-    return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Setting up Thaw'), cancellable: true }, async (progress, token) => {
-      token.onCancellationRequested(() => aborted.abort());
-      let message = '';
-      let reported = 0;
-      try {
-        await runCli(this.installation, {
-          arguments: ['setup', '--json'],
-          signal: aborted.signal,
-          onDiagnostic: (line) => this.log.info(line),
-          onLine: (line) => {
-            const parsed = v.safeParse(progressLine, line);
-            if (!parsed.success) return;
-            const { doneBytes, totalBytes } = parsed.output;
-            if (parsed.output.message !== message) {
-              ({ message } = parsed.output);
-              reported = 0;
-              this.log.info(message);
-            }
-            const share = doneBytes !== undefined && totalBytes !== undefined && totalBytes > 0 ? Math.min(100, 100 * doneBytes / totalBytes) : undefined;
-            const amount = share === undefined ? '' : `, ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
-            progress.report({ message: plainText(message) + amount, ...(share !== undefined && share > reported && { increment: share - reported }) });
-            reported = Math.max(reported, share ?? 0);
-          },
-        });
-      } catch (error) {
-        if (aborted.signal.aborted) {
-          this.log.info('Set-up cancelled; what was downloaded whole is kept, and nothing half-finished is used.');
-          return false;
-        }
-        throw error;
-      }
-      return true;
-    });
+    const outcome = await runCliWithProgress(this.installation, this.log, vscode.l10n.t('Setting up Thaw'), ['setup', '--json']);
+    if (outcome !== CANCELLED) return true;
+    this.log.info('Set-up cancelled; what was downloaded whole is kept, and nothing half-finished is used.');
+    return false;
   }
 }
 

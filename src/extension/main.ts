@@ -8,6 +8,7 @@ import * as endNotification from './endNotification.js';
 import * as engineSetUp from './engineSetUp.js';
 import { reportError } from './errorReport.js';
 import { findInstallation } from './installation.js';
+import * as manageWeights from './manageWeights.js';
 import * as runCommands from './runCommands.js';
 import { RunEndings } from './runEndings.js';
 import * as runPanel from './runPanel.js';
@@ -32,6 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
       ...runCommands.register(context, services),
       ...classify.register(context, services),
       ...engineSetUp.register(context, services),
+      ...manageWeights.register(context, services),
       ...datasetsView.register(context, services),
     };
     for (const id of Object.keys(COMMANDS) as (keyof AllCommandHandlers)[]) {

@@ -7,6 +7,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { COMMANDS } from '../../src/extension/commandTable.js';
 import { SETTINGS } from '../../src/extension/settings.js';
+import { graphFor } from '../../src/network/architectures.js';
+import { parameterSpecs } from '../../src/network/graph.js';
+import { findOwnWeights, listOwnWeights } from '../../src/network/weights/cache.js';
+import { writeSafetensors } from '../../src/network/weights/safetensors.js';
+import type { StateDict } from '../../src/network/weights/stateDict.js';
 import type { RunRecord } from '../../src/protocol/run.js';
 
 const EXTENSION_ID = 'thaw.thaw';
@@ -173,6 +178,41 @@ describe('training', () => {
     assert.ok(startedAt !== '' && startedAt < endedAt && Date.parse(started) > Date.parse(endedAt) - 1000, JSON.stringify({ startedAt, endedAt, started }));
     await vscode.commands.executeCommand('thaw.stopTraining', second);
     assert.equal(readRecord(second).state, 'stopped');
+  });
+});
+
+describe('weights', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'thaw-weights-'));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('Manage Weights lists what there is, and names what is chosen', async function () {
+    this.timeout(60_000);
+    let chosen: string | undefined;
+    const command = vscode.commands.executeCommand<string | undefined>('thaw.manageWeights').then((name) => { chosen = name; });
+    for (let tries = 0; chosen === undefined && tries < 200; tries++) { // the list comes from a process of its own
+      await vscode.commands.executeCommand('workbench.action.acceptSelectedQuickOpenItem');
+      await delay(100);
+    }
+    await command;
+    assert.equal(chosen, 'efficientnet_lite0', 'the first, which is on this machine');
+  });
+
+  it('adds a file of own weights, and keeps away from one that is none', async function () {
+    this.timeout(60_000);
+    const state: StateDict = new Map(parameterSpecs(graphFor('squeezenet1_1', 3)).map(({ name, shape }) => [
+      name, { dtype: 'float32', shape, data: new Float32Array(shape.reduce((product, size) => product * size, 1)) },
+    ]));
+    const file = path.join(folder, 'birds.safetensors');
+    writeFileSync(file, writeSafetensors(state));
+    const name = await vscode.commands.executeCommand<string>('thaw.manageWeights', vscode.Uri.file(file));
+    assert.match(name, /^squeezenet1_1-[0-9a-f]{8}$/);
+    const { own } = findOwnWeights(name) ?? {};
+    assert.deepEqual([own?.backbone, own?.classes, own?.from], ['squeezenet1_1', 3, 'birds.safetensors']);
+
+    const other = path.join(folder, 'notes.pth');
+    writeFileSync(other, 'no weights');
+    assert.equal(await vscode.commands.executeCommand('thaw.manageWeights', vscode.Uri.file(other)), undefined);
+    assert.deepEqual(listOwnWeights().map((entry) => entry.name), [name]);
   });
 });
 

@@ -11,6 +11,7 @@ import { endingOf, groupRuns, progressText, runRow, statusOf } from '../../src/e
 import { settingVariables } from '../../src/extension/settings.js';
 import { describeSetUp } from '../../src/extension/setUpReport.js';
 import { estimateText, questionBefore, roughTime, strategyChoices, type Estimate } from '../../src/extension/trainingPlan.js';
+import { weightsRow } from '../../src/extension/weightsRows.js';
 import { defaultRecipe } from '../../src/training/recipes.js';
 import { parseTranslations } from '../../src/webview/words.js';
 
@@ -178,4 +179,19 @@ test('translations travel in the page as the value of one attribute, whatever is
 test('the doctor\'s report is a page of aligned lines', () => {
   const report = describeSetUp({ checks: [{ name: 'engine', state: 'ok', detail: 'TensorFlow 2.21.0' }, { name: 'weights', state: 'missing', detail: 'not fetched' }] }, l10n);
   assert.equal(report, 'Thaw set-up\n\nengine   ok       TensorFlow 2.21.0\nweights  missing  not fetched\n\nMissing: 1. Run "Thaw: Set Up Engine" from the command palette.\n');
+});
+
+test('weights are shown with what is here, how large, which licence and how good', () => {
+  const published = {
+    name: 'resnet18', title: 'ResNet18, ImageNet', present: false, bytes: 46_830_571, licence: 'BSD-3-Clause', source: 'https://x', own: false, classes: 1000,
+    top1: { accuracy: 0.69758, source: 'torchvision' },
+  };
+  assert.deepEqual(weightsRow(published, l10n), {
+    label: '$(cloud-download) ResNet18, ImageNet', description: 'not fetched yet', detail: '44.7 MiB, BSD-3-Clause, top-1 .698 on ImageNet',
+  });
+  const own = { ...published, name: 'resnet18-01234567', present: true, licence: null, source: 'my $(x) [a](command:b).pth', own: true, classes: 5, top1: null };
+  assert.deepEqual(weightsRow(own, l10n), {
+    label: '$(check) resnet18-01234567', description: 'on this machine', detail: '44.7 MiB, 5 classes, from my $ (x) [a] (command:b).pth',
+  });
+  assert.deepEqual(weightsRow({ ...own, present: false, classes: 1 }, l10n).description, 'its file is gone or has changed');
 });

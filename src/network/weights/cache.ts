@@ -44,7 +44,7 @@ export function weightsFolder(environment: NodeJS.ProcessEnv): string {
 
 /** Where a person's own weights lie: the file as it was given, and what is known of it. */
 export function ownWeightsPaths(name: string, environment: NodeJS.ProcessEnv): { readonly content: string; readonly description: string } {
-  const folder = path.join(weightsFolder(environment), 'own');
+  const folder = path.join(cacheFolder(environment), 'own-weights');
   return { content: path.join(folder, `${name}.weights`), description: path.join(folder, `${name}.json`) };
 }
 

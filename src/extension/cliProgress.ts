@@ -1,0 +1,45 @@
+// A job of `thaw` that fetches something, as a notification with its progress and a way to cancel it.
+import * as v from 'valibot';
+import * as vscode from 'vscode';
+import { formatBytes } from '../metrics/format.js';
+import { runCli, type CliInstallation } from './cliProcess.js';
+import { plainText } from './plainText.js';
+
+const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
+
+/** What a job that the person cancelled comes to. */
+export const CANCELLED = Symbol('cancelled');
+
+/** Runs the job to its end and returns its last line, or `CANCELLED`. @throws what `runCli` throws */
+export async function runCliWithProgress(installation: CliInstallation, log: vscode.LogOutputChannel, title: string, args: readonly string[]): Promise<unknown> {
+  const aborted = new AbortController();
+  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, async (progress, token) => {
+    token.onCancellationRequested(() => aborted.abort());
+    let message = '';
+    let reported = 0;
+    try {
+      return await runCli(installation, {
+        arguments: args,
+        signal: aborted.signal,
+        onDiagnostic: (line) => log.info(line),
+        onLine: (line) => {
+          const parsed = v.safeParse(progressLine, line);
+          if (!parsed.success) return;
+          const { doneBytes, totalBytes } = parsed.output;
+          if (parsed.output.message !== message) {
+            ({ message } = parsed.output);
+            reported = 0;
+            log.info(message);
+          }
+          const share = doneBytes !== undefined && totalBytes !== undefined && totalBytes > 0 ? Math.min(100, 100 * doneBytes / totalBytes) : undefined;
+          const amount = share === undefined ? '' : `, ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
+          progress.report({ message: plainText(message) + amount, ...(share !== undefined && share > reported && { increment: share - reported }) });
+          reported = Math.max(reported, share ?? 0);
+        },
+      });
+    } catch (error) {
+      if (aborted.signal.aborted) return CANCELLED;
+      throw error;
+    }
+  });
+}
