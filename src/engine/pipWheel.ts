@@ -4,6 +4,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -247,6 +248,17 @@ export function pipEnvironment(environment: NodeJS.ProcessEnv): NodeJS.ProcessEn
     if (name.toUpperCase() === 'PATH') result[name] = (result[name] ?? '').split(path.delimiter).filter((entry) => path.isAbsolute(entry)).join(path.delimiter);
   }
   return result;
+}
+
+/** The Python that would fetch, `3.11.7, pip 23.2.1`. @throws ThawError `no-python`, `no-pip` */
+export async function describePython(environment: NodeJS.ProcessEnv): Promise<string> {
+  const clean = pipEnvironment(environment);
+  const cwd = os.tmpdir();
+  const [command, ...args] = await findPython(clean, cwd, undefined);
+  return new Promise((resolve) => {
+    const code = 'import sys, pip; print("%d.%d.%d, pip %s" % (sys.version_info[:3] + (pip.__version__,)))';
+    execFile(command, [...args, '-I', '-c', code], { cwd, env: clean, timeout: 20_000, windowsHide: true }, (error, stdout) => { resolve(error === null ? stdout.trim() : 'of unknown version'); });
+  });
 }
 
 /** A Python that is at least 3.8 and has pip. */

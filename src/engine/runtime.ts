@@ -5,6 +5,7 @@ import * as v from 'valibot';
 import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
 import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, TENSORFLOW_VERSION, thisPlatform, type Flavour } from './pins.js';
+import { isRecentEnough, OLDEST_TENSORFLOW, packageVersion, tensorflowIn } from './pythonTensorflow.js';
 
 export interface Runtime {
   /** Holds `tensorflow/` with the two libraries, and for CUDA `nvidia/<library>/lib/` beside it. */
@@ -70,7 +71,8 @@ export function proofOf(directory: string): RuntimeProof | undefined {
 /**
  * The runtime to train on, if there is one: the configured folder (machine setting, else `THAW_RUNTIME`), else one in the cache: the CUDA build
  * once a GPU has proved itself with it and unless `THAW_DEVICE` is `cpu`, else the CPU build.
- * @throws ThawError `runtime-not-found` when a folder is configured that holds no TensorFlow: another one is never taken silently
+ * @throws ThawError `runtime-not-found` when a folder is configured that holds no TensorFlow, `runtime-too-old` when one before 2.16: another one
+ *   is never taken silently
  */
 export function findRuntime(options: { configured?: string | undefined; environment?: NodeJS.ProcessEnv } = {}): Runtime | undefined {
   const environment = options.environment ?? process.env;
@@ -100,6 +102,9 @@ function configuredRuntime(directory: string): Runtime {
   if (!path.isAbsolute(directory)) {
     throw new ThawError('engine', 'runtime-not-found', `The TensorFlow folder is set to ${JSON.stringify(directory)}, which is not an absolute path`, 'Set the whole path of the folder');
   }
+  // A Python environment is as good as its site-packages.
+  const python = existsSync(path.join(directory, LIBRARY_FOLDER)) ? undefined : tensorflowIn(directory, 'the setting');
+  if (python !== undefined) return configuredRuntime(python.directory);
   const missing = LIBRARY_FILES.filter((file) => fileSize(path.join(directory, LIBRARY_FOLDER, file)) === undefined);
   if (missing.length > 0) {
     throw new ThawError(
@@ -109,7 +114,14 @@ function configuredRuntime(directory: string): Runtime {
       `Set a folder that holds ${LIBRARY_FOLDER}/ of TensorFlow's package, for a GPU with nvidia/ beside it, or unset it to use the one that Thaw provides`,
     );
   }
-  return { directory, flavour: cudaLibraryFolders(directory).length > 0 ? 'cuda' : 'cpu', version: statedVersion(directory), source: 'configured' };
+  const version = statedVersion(directory);
+  if (!isRecentEnough(version)) {
+    throw new ThawError(
+      'engine', 'runtime-too-old', `The TensorFlow that is set, in ${directory}, is ${version}; Thaw needs ${OLDEST_TENSORFLOW.join('.')} or newer`,
+      'Update it (pip install --upgrade tensorflow), or unset the folder to use the one that Thaw provides',
+    );
+  }
+  return { directory, flavour: cudaLibraryFolders(directory).length > 0 ? 'cuda' : 'cpu', version, source: 'configured' };
 }
 
 /** `nvidia/<library>/lib` of a runtime folder: what makes it a CUDA one. */
@@ -121,13 +133,7 @@ function cudaLibraryFolders(directory: string): string[] {
 
 /** What the folder says of its version, by our manifest or by the name of a Python package's folder. */
 function statedVersion(directory: string): string {
-  const manifest = readManifest(directory);
-  if (manifest !== undefined) return manifest.tensorflow;
-  for (const name of readdirSync(directory)) {
-    const version = /^tensorflow(?:_cpu)?-([\w.]+)\.dist-info$/.exec(name)?.[1];
-    if (version !== undefined) return version;
-  }
-  return 'unknown';
+  return readManifest(directory)?.tensorflow ?? packageVersion(directory) ?? 'unknown';
 }
 
 function readManifest(directory: string): RuntimeManifest | undefined {

@@ -56,8 +56,8 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/weights.js')).weightsCommand,
   },
   doctor: {
-    usage: 'doctor [--json]',
-    summary: 'engine, device, versions, cache, and what is missing',
+    usage: 'doctor [--paths] [--json]',
+    summary: 'platform, engine, driver, GPU, cache, and what is missing; fit for a bug report, with private paths only when asked',
     load: async () => (await import('./commands/doctor.js')).doctorCommand,
   },
   'clear-cache': {

@@ -1,12 +1,13 @@
 // `thaw doctor`: what is here, what is missing, what to do.
 import { parseArgs } from 'node:util';
 import { EXIT } from '../../protocol/errors.js';
-import { examine } from '../doctor.js';
+import { examine, withoutPaths } from '../doctor.js';
 import { printJson, type Command } from './command.js';
 
 export const doctorCommand: Command = async (args) => {
-  const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false } } });
-  const checks = await examine(process.env);
+  const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false }, paths: { type: 'boolean', default: false } } });
+  const found = await examine(process.env);
+  const checks = values.paths ? found : withoutPaths(found, process.env);
   if (values.json) {
     printJson({ checks });
   } else {
