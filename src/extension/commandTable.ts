@@ -9,6 +9,7 @@ export const COMMANDS = {
   'thaw.compareFreezeAndFinetune': { title: 'Compare Freeze and Finetune', palette: true },
   'thaw.compareRuns': { title: 'Compare Runs…', palette: true },
   'thaw.classifyImage': { title: 'Classify Image', palette: true },
+  'thaw.exportModel': { title: 'Export Model…', palette: true },
   'thaw.openRun': { title: 'Open Run', palette: true },
   'thaw.stopTraining': { title: 'Stop Training', palette: true },
   'thaw.deleteRun': { title: 'Delete Run', palette: true },

@@ -7,6 +7,7 @@ import * as datasetsView from './datasetsView.js';
 import * as endNotification from './endNotification.js';
 import * as engineSetUp from './engineSetUp.js';
 import { reportError } from './errorReport.js';
+import * as exportModel from './exportModel.js';
 import { findInstallation } from './installation.js';
 import * as manageWeights from './manageWeights.js';
 import * as runCommands from './runCommands.js';
@@ -32,6 +33,7 @@ export function activate(context: vscode.ExtensionContext): void {
       ...trainCommands.register(context, services),
       ...runCommands.register(context, services),
       ...classify.register(context, services),
+      ...exportModel.register(context, services),
       ...engineSetUp.register(context, services),
       ...manageWeights.register(context, services),
       ...datasetsView.register(context, services),

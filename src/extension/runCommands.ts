@@ -58,7 +58,7 @@ export function register(_context: vscode.ExtensionContext, services: Services):
  * A run folder named by an argument, if it is one of the open folders' runs.
  * @throws ThawError `no-such-run`
  */
-function knownDirectory(services: Services, directory: string): string {
+export function knownDirectory(services: Services, directory: string): string {
   if (services.runs.workspaceFolderOf(directory) === undefined) {
     throw new ThawError('input', 'no-such-run', vscode.l10n.t('{0} is not a run of an open folder', plainName(directory)), vscode.l10n.t('Choose a run from the Runs view'));
   }

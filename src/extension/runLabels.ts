@@ -15,7 +15,7 @@ export interface RunRow {
   readonly colour?: string;
   readonly tooltip: string;
   readonly accessibleLabel: string;
-  /** `run`, then `live` or `ended`, then `epochs` once there is something to compare; menus look for these words. */
+  /** `run`, then `live` or `ended`, then `epochs` once there is something to compare, `model` once there are weights; menus look for these words. */
   readonly contextValue: string;
 }
 
@@ -141,6 +141,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
 
   const words = ['run', isLive(run) ? 'live' : 'ended'];
   if (run.epochs.length > 0) words.push('epochs');
+  if (run.record.result !== undefined) words.push('model');
   return { label: strategy, description, ...ICONS[run.state], tooltip: lines.join('\n'), accessibleLabel: spoken.join(', '), contextValue: words.join(' ') };
 }
 

@@ -53,6 +53,12 @@ export function formatSpeed(imagesPerSecond: number | undefined): string {
   return present(imagesPerSecond) ? `${oneDecimalBelow100(imagesPerSecond)} img/s` : MISSING;
 }
 
+/** A very small number: `1.5e−7`, and `0`. */
+export function formatScientific(value: number | undefined): string {
+  if (!present(value)) return MISSING;
+  return value === 0 ? '0' : value.toExponential(1).replaceAll('-', MINUS);
+}
+
 /** `15,638` */
 export function formatCount(count: number | undefined): string {
   if (!present(count)) return MISSING;

@@ -130,6 +130,24 @@ export class Workbench {
     await this.page.keyboard.press('Enter');
   }
 
+  /** Answers the workbench's own dialog for a folder by its path; `button` is what the dialog's says, `holds` the name of a folder in it. */
+  async chooseFolder(folder: string, button: string, holds: string): Promise<void> {
+    const accept = this.page.locator('.quick-input-widget .quick-input-action .monaco-button', { hasText: button });
+    await accept.waitFor({ timeout: 20_000 });
+    const deadline = Date.now() + 60_000;
+    for (;;) { // the dialog goes back to where it began when it was still on its way there
+      try {
+        await this.quickInput.fill(`${folder}/`);
+        await this.page.locator('.quick-input-list .monaco-list-row', { hasText: holds }).first().waitFor({ timeout: 5000 });
+        await accept.click({ timeout: 5000 });
+        await accept.waitFor({ state: 'hidden', timeout: 5000 });
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+      }
+    }
+  }
+
   // -- Explorer, views and menus
 
   explorerRow(name: string): Locator {

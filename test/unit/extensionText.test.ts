@@ -53,7 +53,7 @@ test('a finished run reads as the number, its count and its time', () => {
   assert.equal(row.icon, 'pass');
   assert.match(row.tooltip, /\.954 \[\.909–\.978\], 146 of 153 right, on the validation images/);
   assert.equal(row.accessibleLabel, 'finetune, finished, accuracy .954, 95% interval .909 to .978, 146 of 153 right, 0:06');
-  assert.equal(row.contextValue, 'run ended epochs');
+  assert.equal(row.contextValue, 'run ended epochs model');
 });
 
 test('a live run shows its progress, and its best number with the count', () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { bestEpochIndex } from '../../src/metrics/bestEpoch.js';
 import {
-  formatAccuracy, formatBytes, formatClock, formatCount, formatDifference, formatInterval, formatLoss, formatP, formatParameters, formatShare, formatSpeed,
+  formatAccuracy, formatBytes, formatClock, formatCount, formatDifference, formatInterval, formatLoss, formatP, formatParameters, formatScientific, formatShare, formatSpeed,
 } from '../../src/metrics/format.js';
 import { normalQuantile, wilsonInterval } from '../../src/metrics/intervals.js';
 import { holm, mcnemarExact } from '../../src/metrics/significance.js';
@@ -87,5 +87,6 @@ describe('numbers as the design writes them', () => {
   cases('speed', formatSpeed, [[138.2, '138 img/s'], [87.44, '87.4 img/s'], [99.97, '100 img/s'], [12345, '12,345 img/s'], [undefined, '–']]);
   cases('count', formatCount, [[15638, '15,638'], [999, '999'], [1000, '1,000'], [1234567, '1,234,567'], [0, '0'], [-1234, '−1,234'], [undefined, '–']]);
   cases('parameters', formatParameters, [[11_177_538, '11.2 M'], [1026, '1,026'], [undefined, '–']]);
+  cases('very small numbers', formatScientific, [[1.49e-7, '1.5e−7'], [0, '0'], [0.25, '2.5e−1'], [undefined, '–'], [NaN, '–']]);
   cases('bytes', formatBytes, [[2.04e9, '1.9 GiB'], [512, '512 B'], [1023.9 * 2 ** 20, '1.0 GiB'], [120 * 2 ** 20, '120 MiB'], [1536, '1.5 KiB'], [3 * 2 ** 40, '3.0 TiB'], [undefined, '–']]);
 });

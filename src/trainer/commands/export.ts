@@ -1,7 +1,7 @@
 // `thaw export`: a run's trained model for other programs.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatBytes } from '../../metrics/format.js';
+import { formatBytes, formatScientific } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { EXPORT_FORMATS, exportFolderName } from '../../protocol/exporting.js';
 import { exportModel } from '../exportModel.js';
@@ -33,7 +33,7 @@ export const exportCommand: Command = async (args) => {
       },
     });
     if (values.json) printJson({ type: 'result', run, format, ...result });
-    else progress.line(`${result.out}, ${formatBytes(result.bytes)}: ${result.files.map((file) => path.basename(file)).join(', ')}\nRead back: probabilities differ from the trained model's by ${result.maxDifference.toExponential(1)} at most`);
+    else progress.line(`${result.out}, ${formatBytes(result.bytes)}: ${result.files.map((file) => path.basename(file)).join(', ')}\nRead back: probabilities differ from the trained model's by ${formatScientific(result.maxDifference)} at most`);
     return EXIT.done;
   } catch (error) {
     if (!interrupt.requested) throw error;
