@@ -49,6 +49,8 @@ export interface PredictSummary {
   /** From the first image on, loading left out. */
   readonly seconds: number;
   readonly device: string;
+  /** Of this process. */
+  readonly peakMemoryBytes: number;
   /** Broken off by the signal. */
   readonly stopped: boolean;
 }
@@ -126,7 +128,7 @@ export async function predict(request: PredictRequest): Promise<PredictSummary> 
   } finally {
     folded.dispose();
   }
-  return { images, unreadable, seconds: (performance.now() - began) / 1000, device: engine.device.name, stopped };
+  return { images, unreadable, seconds: (performance.now() - began) / 1000, device: engine.device.name, peakMemoryBytes: process.resourceUsage().maxRSS * 1024, stopped };
 }
 
 /** Never rejects. */

@@ -43,7 +43,7 @@ export const predictCommand: Command = async (args) => {
   const imagesPerSecond = summary.seconds > 0 ? (summary.images + summary.unreadable) / summary.seconds : 0;
   const csv = await (summary.stopped ? table?.abandon() : table?.finish());
   if (values.json) {
-    printJson({ type: 'result', run, images: summary.images, unreadable: summary.unreadable, seconds: summary.seconds, imagesPerSecond, device: summary.device, ...(csv !== undefined && { csv }) });
+    printJson({ type: 'result', run, images: summary.images, unreadable: summary.unreadable, seconds: summary.seconds, imagesPerSecond, device: summary.device, peakMemoryBytes: summary.peakMemoryBytes, ...(csv !== undefined && { csv }) });
   } else if (done !== 1 || table !== undefined || summary.stopped) {
     progress.line(`${formatCount(summary.images)} images${summary.unreadable === 0 ? '' : `, ${formatCount(summary.unreadable)} unreadable`}, ${formatSpeed(imagesPerSecond)}${csv === undefined ? '' : `, ${csv}`}`);
   }
