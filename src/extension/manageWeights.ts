@@ -19,7 +19,7 @@ export function register(_context: vscode.ExtensionContext, services: Services):
     // With a file it is added at once. Returns the name of what was chosen, fetched or added.
     'thaw.manageWeights': async (argument) => {
       if (argument instanceof vscode.Uri && argument.scheme === 'file') return add(services, argument.fsPath);
-      const choice = await choose(await list(services));
+      const choice = await choose(await listWeights(services));
       if (choice?.add === true) return addByDialog(services);
       const { weights } = choice ?? {};
       if (weights === undefined) return undefined;
@@ -27,12 +27,16 @@ export function register(_context: vscode.ExtensionContext, services: Services):
         sayHere(weights);
         return weights.name;
       }
-      return weights.own ? addByDialog(services) : get(services, weights);
+      if (weights.own) return addByDialog(services);
+      if (!await fetchWeights(services, weights)) return undefined;
+      void vscode.window.showInformationMessage(vscode.l10n.t('{0} is ready.', plainName(weights.title)));
+      return weights.name;
     },
   };
 }
 
-async function list({ installation, log }: Services): Promise<ListedWeights[]> {
+/** All that `thaw weights list` knows of. */
+export async function listWeights({ installation, log }: Services): Promise<ListedWeights[]> {
   const listed = await vscode.window.withProgress({ location: vscode.ProgressLocation.Window, title: vscode.l10n.t('Looking at the weights') },
     () => runCli(installation, { arguments: ['weights', 'list', '--json'], onDiagnostic: (line) => log.info(line) }));
   const parsed = v.safeParse(weightsListSchema, listed);
@@ -59,16 +63,14 @@ async function choose(weights: readonly ListedWeights[]): Promise<Choice | undef
 function sayHere({ name, title, own }: ListedWeights): void {
   const copy = vscode.l10n.t('Copy Name');
   const use = own ? `--weights ${name}` : `--backbone ${name}`;
-  void vscode.window.showInformationMessage(vscode.l10n.t('{0} is on this machine. In a terminal, thaw train trains from it by {1}.', plainName(title), use), copy).then((chosen) => {
+  void vscode.window.showInformationMessage(vscode.l10n.t('{0} is on this machine. Choose it in Train on Folder, or in a terminal by {1}.', plainName(title), use), copy).then((chosen) => {
     if (chosen === copy) void vscode.env.clipboard.writeText(name);
   });
 }
 
-async function get({ installation, log }: Services, { name, title }: ListedWeights): Promise<string | undefined> {
-  const outcome = await runCliWithProgress(installation, log, vscode.l10n.t('Fetching weights'), ['weights', 'get', name, '--json']);
-  if (outcome === CANCELLED) return undefined;
-  void vscode.window.showInformationMessage(vscode.l10n.t('{0} is ready.', plainName(title)));
-  return name;
+/** Fetches published weights; false when the person cancels. */
+export async function fetchWeights({ installation, log }: Services, { name }: ListedWeights): Promise<boolean> {
+  return await runCliWithProgress(installation, log, vscode.l10n.t('Fetching weights'), ['weights', 'get', name, '--json']) !== CANCELLED;
 }
 
 async function addByDialog(services: Services): Promise<string | undefined> {
@@ -88,7 +90,7 @@ async function add({ installation, log }: Services, file: string): Promise<strin
   if (!parsed.success) throw new ThawError('run', 'unreadable-report', vscode.l10n.t('thaw weights add ended without saying what it added'), vscode.l10n.t('Show the log for what it said'));
   const { name, own } = parsed.output;
   void vscode.window.showInformationMessage(own
-    ? vscode.l10n.t('Added as {0}. In a terminal, thaw train trains from it by {1}.', name, `--weights ${name}`)
+    ? vscode.l10n.t('Added as {0}. Choose it in Train on Folder, or in a terminal by {1}.', name, `--weights ${name}`)
     : vscode.l10n.t('Added: these are the published weights of {0}.', name));
   return name;
 }

@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { formatCount } from '../metrics/format.js';
 import type { Strategy } from '../protocol/run.js';
+import { chooseNetwork, networkArguments, networkName, rememberedNetwork, type Network } from './chooseNetwork.js';
 import { runCli } from './cliProcess.js';
 import { folderOf } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
@@ -14,12 +15,13 @@ import { startRun, untilInLine } from './startRun.js';
 import { estimateSchema, questionBefore, strategyChoices, type EstimateState, type StrategyChoice } from './trainingPlan.js';
 import { requireTrust } from './trust.js';
 
-export function register(_context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
+export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
+  const network = (): Network => rememberedNetwork(context.workspaceState);
   const trainWith = (strategy: Strategy) => async (argument: unknown): Promise<string | undefined> => {
     if (!await requireTrust()) return undefined;
     const folder = folderOf(argument) ?? await pickDataset(services, strategy);
     if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-    const directory = await startRun(services, folder, { strategy });
+    const directory = await startRun(services, folder, { strategy, network: network() });
     services.panels.openRun(directory);
     return directory;
   };
@@ -30,9 +32,9 @@ export function register(_context: vscode.ExtensionContext, services: Services):
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services);
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const strategy = await pickStrategy(services, folder);
-      if (strategy === undefined) return undefined;
-      const directory = await startRun(services, folder, { strategy });
+      const chosen = await pickStrategy(services, folder, context.workspaceState);
+      if (chosen === undefined) return undefined;
+      const directory = await startRun(services, folder, chosen);
       services.panels.openRun(directory);
       return directory;
     },
@@ -40,10 +42,10 @@ export function register(_context: vscode.ExtensionContext, services: Services):
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services);
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const freeze = await startRun(services, folder, { strategy: 'freeze' });
+      const freeze = await startRun(services, folder, { strategy: 'freeze', network: network() });
       services.panels.openComparison([freeze]);
       if (!await untilInLine(services, freeze)) return [freeze];
-      const finetune = await startRun(services, folder, { strategy: 'finetune' }); // it waits in line for the device, and starts by itself
+      const finetune = await startRun(services, folder, { strategy: 'finetune', network: network() }); // it waits in line for the device, and starts by itself
       services.panels.openComparison([freeze, finetune]);
       return [freeze, finetune];
     },
@@ -88,19 +90,40 @@ async function pickDataset(services: Services, strategy?: Strategy): Promise<str
   return folders?.[0]?.fsPath;
 }
 
-/** Offers the strategies, each with when to choose it and how long it takes here; asks again before a long one. */
-async function pickStrategy(services: Services, folder: string): Promise<Strategy | undefined> {
+type Row = vscode.QuickPickItem & (Partial<StrategyChoice> | { readonly network: Network });
+
+interface Plan {
+  readonly strategy: Strategy;
+  readonly network: Network;
+}
+
+/** Offers the strategies, each with when to choose it and how long it takes here, and another network; asks again before a long run. */
+async function pickStrategy(services: Services, folder: string, memory: vscode.Memento): Promise<Plan | undefined> {
+  for (let network = rememberedNetwork(memory); ;) {
+    const chosen = await pickStrategyFor(services, folder, network);
+    if (chosen === undefined) return undefined;
+    if (chosen !== 'another network') return { strategy: chosen, network };
+    network = await chooseNetwork(services, memory) ?? network;
+  }
+}
+
+async function pickStrategyFor(services: Services, folder: string, network: Network): Promise<Strategy | 'another network' | undefined> {
   const estimating = new AbortController();
   let estimate: EstimateState = 'estimating';
-  const picker = vscode.window.createQuickPick<StrategyChoice & vscode.QuickPickItem>();
+  const picker = vscode.window.createQuickPick<Row>();
+  const rows = (): Row[] => [
+    ...strategyChoices(estimate, vscode.l10n),
+    { label: vscode.l10n.t('Network'), kind: vscode.QuickPickItemKind.Separator },
+    { label: `$(chip) ${networkName(network)}`, description: vscode.l10n.t('choose another…'), network, alwaysShow: true },
+  ];
   const draw = (): void => {
-    const active = picker.activeItems[0]?.strategy;
-    picker.items = strategyChoices(estimate, vscode.l10n);
-    const again = picker.items.find(({ strategy }) => strategy === active);
+    const active = picker.activeItems[0]?.label;
+    picker.items = rows();
+    const again = picker.items.find(({ label }) => label === active);
     if (again) picker.activeItems = [again];
     picker.busy = estimate === 'estimating';
   };
-  const measured = measure(services, folder, estimating.signal).then((result) => {
+  const measured = measure(services, folder, network, estimating.signal).then((result) => {
     estimate = result;
     if (!estimating.signal.aborted) draw();
   });
@@ -109,11 +132,14 @@ async function pickStrategy(services: Services, folder: string): Promise<Strateg
     picker.placeholder = vscode.l10n.t('How the network learns');
     draw();
     picker.show();
-    const chosen = await new Promise<Strategy | undefined>((resolve) => {
-      picker.onDidAccept(() => resolve(picker.selectedItems[0]?.strategy));
+    const row = await new Promise<Row | undefined>((resolve) => {
+      picker.onDidAccept(() => resolve(picker.selectedItems[0]));
       picker.onDidHide(() => resolve(undefined));
     });
     picker.hide();
+    if (row === undefined) return undefined;
+    if ('network' in row) return 'another network';
+    const chosen = row.strategy;
     if (chosen === undefined || !await waitForEstimate(measured)) return undefined;
     const question = questionBefore(chosen, estimate, vscode.l10n);
     if (question === undefined) return chosen;
@@ -135,9 +161,9 @@ async function waitForEstimate(measured: Promise<void>): Promise<boolean> {
 }
 
 /** Never throws: a run can start without an estimate, and the run itself says what is wrong with the folder. */
-async function measure(services: Services, folder: string, signal: AbortSignal): Promise<EstimateState> {
+async function measure(services: Services, folder: string, network: Network, signal: AbortSignal): Promise<EstimateState> {
   try {
-    const line = await runCli(services.installation, { arguments: ['estimate', folder, '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
+    const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
     return v.parse(estimateSchema, line);
   } catch (error) {
     if (!signal.aborted) services.log.warn(`No estimate for ${folder}: ${error instanceof Error ? error.message : String(error)}`);

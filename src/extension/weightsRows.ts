@@ -2,12 +2,14 @@
 import * as v from 'valibot';
 import { formatAccuracy, formatBytes, formatCount } from '../metrics/format.js';
 import type { Localiser } from '../protocol/localiser.js';
+import { BACKBONES } from '../protocol/run.js';
 import { plainName, plainText } from './plainText.js';
 
 /** What `thaw weights list --json` prints, as far as it is shown. */
 export const weightsListSchema = v.array(v.object({
   name: v.string(),
   title: v.string(),
+  backbone: v.picklist(BACKBONES),
   present: v.boolean(),
   bytes: v.number(),
   licence: v.nullable(v.string()),

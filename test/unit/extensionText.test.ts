@@ -183,7 +183,7 @@ test('the doctor\'s report is a page of aligned lines', () => {
 
 test('weights are shown with what is here, how large, which licence and how good', () => {
   const published = {
-    name: 'resnet18', title: 'ResNet18, ImageNet', present: false, bytes: 46_830_571, licence: 'BSD-3-Clause', source: 'https://x', own: false, classes: 1000,
+    name: 'resnet18', title: 'ResNet18, ImageNet', backbone: 'resnet18' as const, present: false, bytes: 46_830_571, licence: 'BSD-3-Clause', source: 'https://x', own: false, classes: 1000,
     top1: { accuracy: 0.69758, source: 'torchvision' },
   };
   assert.deepEqual(weightsRow(published, l10n), {
