@@ -17,7 +17,7 @@ import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
 import { findWeights } from '../../src/network/weights/cache.js';
 import { provideWeights } from '../../src/network/weights/provide.js';
 import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
-import type { StateDict } from '../../src/network/weights/stateDict.js';
+import type { StateDict, StoredTensor } from '../../src/network/weights/stateDict.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import type { BackboneName } from '../../src/protocol/run.js';
 import { loadBackbone } from '../../src/trainer/backbone.js';
@@ -154,9 +154,23 @@ void test('weights that do not fit say which tensor', () => {
   for (const value of [NaN, Infinity]) {
     refused(new Map(state).set('_bn0.weight', { dtype: 'float32', shape: [32], data: new Float32Array(32).fill(value, 31) }), /_bn0\.weight holds values that are no finite numbers/);
   }
-  refused(new Map(state).set('_bn0.weight', { dtype: 'float64', shape: [32], data: new Float64Array(32) }), /_bn0\.weight holds float64/);
+  refused(new Map(state).set('_bn0.weight', { dtype: 'int64', shape: [32], data: new BigInt64Array(32) }), /_bn0\.weight holds int64 instead of floating-point numbers/);
   assert.throws(() => loadParameters(tf, publishedEfficientNetLite('efficientnet_lite0', 2), state, { head: 'from-weights' }), /_fc\.weight is \[1000, 1280\] instead of \[2, 1280\]/);
   assert.equal(tf.memory().numTensors, tensors);
+});
+
+void test('weights of other precisions are loaded as float32', () => {
+  const { tf } = engine;
+  const others: readonly StoredTensor[] = [
+    { dtype: 'float64', shape: [32], data: new Float64Array(32).fill(0.1) },
+    { dtype: 'float16', shape: [32], data: new Uint16Array(32).fill(0x3555) }, // 0.333251953125
+    { dtype: 'bfloat16', shape: [32], data: new Uint16Array(32).fill(0x3eab) }, // 0.333984375
+  ];
+  for (const [index, value] of [Math.fround(0.1), 0.333251953125, 0.333984375].entries()) {
+    const loaded = loadParameters(tf, graph, new Map(state).set('_bn0.weight', others[index]!), { head: 'from-weights' });
+    assert.deepEqual(loaded.get('_bn0.weight')?.dataSync(), new Float32Array(32).fill(value));
+    for (const tensor of loaded.values()) tensor.dispose();
+  }
 });
 
 void test('dropout draws by its seed and keeps the mean', () => {

@@ -53,6 +53,17 @@ void test('every backbone has an entry that says all', () => {
   }
 });
 
+void test('images are prepared as torchvision\'s presets of these weights do', () => {
+  // `ResNet18_Weights.IMAGENET1K_V1.transforms()` of torchvision 0.28, and the same for the others.
+  const preset = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+  for (const backbone of BACKBONES.filter((name) => WEIGHTS[name].origin.kind === 'https')) {
+    const { preprocessing, inputSize } = graphFor(backbone, 1000);
+    assert.deepEqual([preprocessing.resizeShortSide, preprocessing.crop, inputSize, preprocessing.kernel], [256, 224, 224, 'linear'], backbone);
+    for (const [index, value] of preset.mean.entries()) assert.ok(Math.abs((preprocessing.mean[index] ?? 0) / 255 - value) < 1e-12);
+    for (const [index, value] of preset.std.entries()) assert.ok(Math.abs((preprocessing.std[index] ?? 0) / 255 - value) < 1e-12);
+  }
+});
+
 void test('a content is the catalogue\'s by its hash and length, as far as they are published', () => {
   const { resnet34, resnet18 } = WEIGHTS;
   const digits = `b627a593${'0'.repeat(56)}`;

@@ -101,5 +101,5 @@ export function readSafetensors(bytes: Uint8Array): Safetensors {
 }
 
 function refused(why: string, cause?: unknown): ThawError {
-  return new ThawError('run', 'bad-checkpoint', `This is not a safetensors file that can be read: ${why}`, 'Train again, or use another checkpoint', { cause });
+  return new ThawError('run', 'bad-checkpoint', `This is not a safetensors file that can be read: ${why}`, 'Use another file, or save this one again', { cause });
 }
