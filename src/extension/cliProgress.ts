@@ -1,11 +1,14 @@
 // A job of `thaw` that fetches something, as a notification with its progress and a way to cancel it.
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import { formatBytes } from '../metrics/format.js';
+import { formatBytes, formatClock } from '../metrics/format.js';
 import { runCli, type CliInstallation } from './cliProcess.js';
 import { plainText } from './plainText.js';
 
-const progressLine = v.object({ type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()) });
+const progressLine = v.object({
+  type: v.literal('progress'), message: v.string(), doneBytes: v.optional(v.number()), totalBytes: v.optional(v.number()),
+  bytesPerSecond: v.optional(v.number()), secondsLeft: v.optional(v.number()),
+});
 
 /** What a job that the person cancelled comes to. */
 export const CANCELLED = Symbol('cancelled');
@@ -25,15 +28,16 @@ export async function runCliWithProgress(installation: CliInstallation, log: vsc
         onLine: (line) => {
           const parsed = v.safeParse(progressLine, line);
           if (!parsed.success) return;
-          const { doneBytes, totalBytes } = parsed.output;
+          const { doneBytes, totalBytes, bytesPerSecond, secondsLeft } = parsed.output;
           if (parsed.output.message !== message) {
             ({ message } = parsed.output);
-            reported = 0;
             log.info(message);
           }
           const share = doneBytes !== undefined && totalBytes !== undefined && totalBytes > 0 ? Math.min(100, 100 * doneBytes / totalBytes) : undefined;
+          if (share !== undefined && share < reported) reported = 0; // another part of the job begins
           const amount = share === undefined ? '' : `, ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
-          progress.report({ message: plainText(message) + amount, ...(share !== undefined && share > reported && { increment: share - reported }) });
+          const pace = bytesPerSecond === undefined || secondsLeft === undefined ? '' : `, ${vscode.l10n.t('{0}/s, about {1} left', formatBytes(bytesPerSecond), formatClock(secondsLeft))}`;
+          progress.report({ message: plainText(message) + amount + pace, ...(share !== undefined && share > reported && { increment: share - reported }) });
           reported = Math.max(reported, share ?? 0);
         },
       });

@@ -15,6 +15,8 @@ export const COMMANDS = {
   'thaw.deleteRun': { title: 'Delete Run', palette: true },
   'thaw.showLog': { title: 'Show Log', palette: true },
   'thaw.setUpEngine': { title: 'Set Up Engine', palette: true },
+  'thaw.setUpGpu': { title: 'Set Up GPU…', palette: true },
+  'thaw.useTensorflow': { title: 'Use Existing TensorFlow…', palette: true },
   'thaw.checkSetUp': { title: 'Check Set-up', palette: true },
   'thaw.manageWeights': { title: 'Manage Weights…', palette: true },
   'thaw.clearCache': { title: 'Clear Cache', palette: true },

@@ -13,7 +13,8 @@ import type { CommandHandlers } from './commandTable.js';
 import type { Installation } from './installation.js';
 import { plainText, sentences } from './plainText.js';
 import type { Services } from './services.js';
-import { describeSetUp, doctorSchema } from './setUpReport.js';
+import { describeSetUp, doctorSchema, type DoctorReport } from './setUpReport.js';
+import { whyNoTraining } from './trust.js';
 
 const clearedLine = v.object({ freedBytes: v.number() });
 
@@ -73,6 +74,12 @@ function failureText(error: unknown): string {
   return error instanceof ThawError ? sentences(error.message, error.next) : sentences(error instanceof Error ? error.message : String(error));
 }
 
+/** Whether this workspace is trusted only the editor knows. */
+function withTrust({ checks }: DoctorReport): DoctorReport {
+  const reason = whyNoTraining();
+  return { checks: [...checks, { name: 'Workspace trust', state: reason === undefined ? 'ok' : 'warning', detail: reason ?? vscode.l10n.t('This workspace is trusted.') }] };
+}
+
 const REPORT_SCHEME = 'thaw-setup';
 const REPORT_URI = vscode.Uri.from({ scheme: REPORT_SCHEME, path: '/Thaw set-up.txt' });
 
@@ -94,7 +101,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
         arguments: ['doctor', '--json'], accept: [EXIT.done, EXIT.engineNotReady], signal: aborted.signal, onDiagnostic: (line) => log.info(line),
       }));
       if (!result.success) throw new ThawError('run', 'unreadable-report', 'thaw doctor ended without its report', 'Show the log for what it said');
-      report = describeSetUp(result.output, vscode.l10n);
+      report = describeSetUp(withTrust(result.output), vscode.l10n);
       reportChanged.fire(REPORT_URI);
     });
     await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(REPORT_URI), { preview: true });

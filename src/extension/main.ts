@@ -9,6 +9,7 @@ import * as engineSetUp from './engineSetUp.js';
 import { reportError } from './errorReport.js';
 import * as exportModel from './exportModel.js';
 import { findInstallation } from './installation.js';
+import * as gpuSetUp from './gpuSetUp.js';
 import * as manageWeights from './manageWeights.js';
 import * as runCommands from './runCommands.js';
 import { RunEndings } from './runEndings.js';
@@ -35,6 +36,7 @@ export function activate(context: vscode.ExtensionContext): void {
       ...classify.register(context, services),
       ...exportModel.register(context, services),
       ...engineSetUp.register(context, services),
+      ...gpuSetUp.register(context, services),
       ...manageWeights.register(context, services),
       ...datasetsView.register(context, services),
     };

@@ -223,6 +223,7 @@ describe('set-up', () => {
     const document = vscode.window.activeTextEditor?.document;
     assert.equal(document?.uri.scheme, 'thaw-setup');
     assert.match(document.getText(), /^Thaw set-up\n\n(?:.+\n)*Engine +ok +TensorFlow 2\.21/m);
+    assert.match(document.getText(), /^Workspace trust +ok +This workspace is trusted\.$/m);
     assert.match(document.getText(), /\n\nNothing is missing\.\n$/);
   });
 });

@@ -50,7 +50,7 @@ test('the palette offers the commands and hides those of views', () => {
   assert.deepEqual(hidden.sort(), Object.entries(COMMANDS).filter(([, { palette: shown }]) => !shown).map(([id]) => id).sort());
   assert.deepEqual(Object.values(COMMANDS).filter(({ palette: shown }) => shown).map(({ title }) => title), [
     'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Compare Runs…', 'Classify Image', 'Export Model…', 'Open Run', 'Stop Training',
-    'Delete Run', 'Show Log', 'Set Up Engine', 'Check Set-up', 'Manage Weights…', 'Clear Cache',
+    'Delete Run', 'Show Log', 'Set Up Engine', 'Set Up GPU…', 'Use Existing TensorFlow…', 'Check Set-up', 'Manage Weights…', 'Clear Cache',
   ]);
 });
 
