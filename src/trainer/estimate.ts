@@ -10,7 +10,7 @@ import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey } from '../training/features.js';
 import { disposeParameters, finetune, type LabelledImage } from '../training/finetune.js';
-import { newHead } from '../training/loop.js';
+import { startHead } from '../training/freeze.js';
 import { SeededRandom } from '../training/random.js';
 import { defaultRecipe } from '../training/recipes.js';
 import { loadBackbone, preprocessingFor, withHead, type Pretrained } from './backbone.js';
@@ -67,7 +67,7 @@ export async function estimate(folder: string, pretrained: Pretrained, environme
     const perFeature = pass.computed === 0 ? 0 : pass.seconds / pass.computed;
     const classes = listing.classes.length;
     const graph = graphFor(backboneName, classes);
-    const start = withHead(engine, graph, backbone, newHead(graph.featureCount, classes, random));
+    const start = withHead(engine, graph, backbone, startHead(graph, classes, random));
     const stepSeconds = await measureSteps(usable).finally(() => { disposeParameters(start); });
 
     const images = listing.images.length;

@@ -23,8 +23,8 @@ import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey, featureWidth, requireFeatureMemory, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
-import { evaluateHead, featureShape, trainHead, type FeatureSet, type FeatureShape, type HeadResult } from '../training/freeze.js';
-import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
+import { evaluateHead, featureShape, startHead, trainHead, type FeatureSet, type FeatureShape, type HeadResult } from '../training/freeze.js';
+import type { EpochReport, Evaluation, LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
 import { GpuSampler } from './gpuSampler.js';
@@ -140,7 +140,7 @@ class TrainingJob {
     const graph = graphFor(configuration.backbone, classes);
     const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features, featureShape(graph));
     const [fit, held, test] = [select('train'), select('validation'), select('test')];
-    const start = newHead(graph.featureCount, classes, new SeededRandom(seed, 'head'));
+    const start = startHead(graph, classes, new SeededRandom(seed, 'head'));
     const featureSpeed = features.computed > 0
       ? { imagesPerSecond: features.computed / features.seconds, imagesPerSecondOf: 'features' as const }
       : undefined;

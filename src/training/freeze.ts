@@ -4,7 +4,7 @@ import type { Engine } from '../engine/load.js';
 import type { Recipe } from '../protocol/run.js';
 import { isBetter } from '../metrics/bestEpoch.js';
 import type { Graph } from '../network/graph.js';
-import { batchBounds, evaluateLogits, fittedBatch, type Evaluation, type Head, type LoopHooks } from './loop.js';
+import { batchBounds, evaluateLogits, fittedBatch, newHead, type Evaluation, type Head, type LoopHooks } from './loop.js';
 import { AdamW, SgdMomentum, warmUpCosine, type Optimizer } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
@@ -116,6 +116,15 @@ export async function trainHead(
       ? { head: start, bestEpoch: 0, epochs: done }
       : { head: best.head, bestEpoch: best.epoch, epochs: done, validation: best.validation };
   }
+}
+
+/** A rectified class that is below zero at every position of every image has no gradient and stays there: it starts well above. */
+const RECTIFIED_BIAS = 1;
+
+/** Where the last layer of a graph begins: PyTorch's default, and for a head that is rectified a bias that keeps it alive. */
+export function startHead(graph: Graph, classes: number, random: SeededRandom): Head {
+  const head = newHead(graph.featureCount, classes, random);
+  return graph.featurePositions === 1 ? head : { ...head, bias: head.bias.map(() => RECTIFIED_BIAS) };
 }
 
 /** Logits of features under a head, scored. */

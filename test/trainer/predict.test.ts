@@ -1,10 +1,17 @@
 // Prediction for real: what `thaw predict` says of an image is what training said of it.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { graphFor } from '../../src/network/architectures.js';
+import { parameterSpecs } from '../../src/network/graph.js';
+import { readSafetensors, writeSafetensors } from '../../src/network/weights/safetensors.js';
+import type { StateDict } from '../../src/network/weights/stateDict.js';
 import type { RunRecord } from '../../src/protocol/run.js';
 import { readPredictions } from '../../src/runs/readRun.js';
+import { cacheFolder } from '../../src/storage/folders.js';
+import { SeededRandom } from '../../src/training/random.js';
 import { jsonLines, startThaw, temporaryFolder, thaw, trainResult, TWO_SPLITS } from './thaw.js';
 
 interface PredictionLine {
@@ -38,6 +45,53 @@ for (const strategy of ['freeze', 'finetune'] as const) {
     }
   });
 }
+
+test('a network whose head is a convolution: freeze on its maps is the whole network, and finetune moves every layer', async (context) => {
+  const folder = temporaryFolder(context);
+  const home = path.join(folder, 'home');
+  for (const name of ['home', 'runs', 'pictures']) mkdirSync(path.join(folder, name));
+  symlinkSync(path.join(cacheFolder(), 'runtimes'), path.join(home, 'runtimes')); // and weights of its own: what is added goes with it
+  const environment = { THAW_HOME: home };
+  // He et al. 2015: what goes in comes out about as large.
+  const random = new SeededRandom(0, 'weights');
+  const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+  const state: StateDict = new Map(parameterSpecs(graphFor('squeezenet1_1', 7)).map(({ name, shape, role }) => {
+    const [outputs = 1, ...rest] = shape;
+    const fanIn = rest.reduce((product, length) => product * length, 1);
+    const data = Float32Array.from({ length: outputs * fanIn }, () => (role === 'weight' ? normal() * Math.sqrt(2 / fanIn) : 0));
+    return [name, { dtype: 'float32', shape: [...shape], data }];
+  }));
+  const file = path.join(folder, 'mine.safetensors');
+  writeFileSync(file, writeSafetensors(state));
+  const added = jsonLines((await thaw(['weights', 'add', file, '--json'], environment)).stdout).at(-1);
+  assert.match(String(added?.['name']), /^squeezenet1_1-[0-9a-f]{8}$/);
+
+  for (const name of ['one', 'two']) mkdirSync(path.join(folder, 'pictures', name));
+  for (const [index, from] of (await someImages(context)).slice(0, 40).entries()) {
+    copyFileSync(from, path.join(folder, 'pictures', index % 2 === 0 ? 'one' : 'two', `${String(index)}${path.extname(from)}`));
+  }
+  for (const strategy of ['freeze', 'finetune'] as const) {
+    const outcome = await thaw(['train', path.join(folder, 'pictures'), '--strategy', strategy, '--weights', String(added?.['name']), '--epochs', '2', '--runs', path.join(folder, 'runs'), '--json'], environment);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    const run = String(jsonLines(outcome.stdout).at(-1)?.['run']);
+    const record = JSON.parse(readFileSync(path.join(run, 'run.json'), 'utf8')) as RunRecord;
+    assert.equal(record.configuration.backbone, 'squeezenet1_1');
+    const stored = await readPredictions(run);
+    const predicted = jsonLines((await thaw(['predict', run, ...stored.map((image) => path.join(folder, 'pictures', image.path)), '--json'], environment)).stdout) as unknown as PredictionLine[];
+    for (const [index, { path: name, probabilities }] of stored.entries()) {
+      for (const { label, probability } of predicted[index]?.top ?? []) {
+        const exact = probabilities[record.data?.classes.indexOf(label) ?? -1] ?? NaN;
+        assert.ok(Math.abs(probability - exact) <= 1e-4, `${strategy}, ${name}: ${label} ${String(probability)}, stored ${String(exact)}`);
+      }
+    }
+    const trained = readSafetensors(readFileSync(path.join(run, 'model', 'model.safetensors'))).state;
+    for (const { name, node } of parameterSpecs(graphFor('squeezenet1_1', 2))) {
+      const [before, after] = [state.get(name), trained.get(name)];
+      const moved = node === 'classifier.1' || !isDeepStrictEqual(before?.data, after?.data);
+      assert.equal(moved, strategy === 'finetune' || node === 'classifier.1', `${strategy}: ${name}`);
+    }
+  }
+});
 
 test('a folder becomes a CSV file; what can\'t be decoded is named in it', async (context) => {
   const folder = temporaryFolder(context);
