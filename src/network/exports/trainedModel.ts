@@ -41,7 +41,7 @@ export function preprocessingOf(graph: Graph, choice: ExportChoice): Record<stri
   const form = inputFormOf(choice);
   const shape = form.layout === 'NCHW' ? ['batch', 3, crop, crop] : ['batch', crop, crop, 3];
   return {
-    decode: { colour: 'sRGB, 8 bits', orientation: 'EXIF applied', alpha: 'over white', colourProfile: 'not applied' },
+    decode: { colour: 'sRGB, 8 bits', orientation: 'EXIF applied', alpha: 'over white', colourProfile: 'applied for CMYK only' },
     resize: { shortSide: resizeShortSide, longSide: 'in proportion, rounded down', kernel: kernel === 'cubic' ? 'bicubic (a = -0.5)' : 'bilinear', antialias: true },
     crop: { size: crop, position: 'centre, halves rounded to even' },
     normalise: { formula: '(value - mean) / std', scale: '0 to 255', mean, std, insideTheNetwork: form.type === 'uint8' },
