@@ -102,6 +102,12 @@ function isArgumentError(error: unknown): error is Error {
   return error instanceof TypeError && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_PARSE_ARGS');
 }
 
+// Whoever reads has read enough, as `head` does: the end, not an error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.done);
+});
+
 const args = process.argv.slice(2);
 main(args).then(
   (code) => { process.exitCode = code; },

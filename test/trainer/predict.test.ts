@@ -1,5 +1,7 @@
 // Prediction for real: what `thaw predict` says of an image is what training said of it.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -160,6 +162,16 @@ test('what can\'t be classified, and with what, is said: exit 2', async (context
   const damaged = await thaw(['predict', finished, image ?? '']);
   assert.notEqual(damaged.code, 0);
   assert.doesNotMatch(damaged.stderr, /\n\s+at /, 'a sentence, not a stack');
+});
+
+test('a reader that has read enough ends it without an error', async (context) => {
+  const { run } = await trainResult(TWO_SPLITS, temporaryFolder(context), '--strategy', 'freeze', '--epochs', '1');
+  const shell = spawn('sh', ['-c', '"$0" "$@" | head -n 1', process.execPath, path.resolve('dist/cli.js'), 'predict', run, ...await someImages(context), '--json', '--thumbnails'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) shell[name].setEncoding('utf8').on('data', (text: string) => { said[name] += text; });
+  assert.deepEqual(await once(shell, 'close'), [0, null]);
+  assert.equal(said.stderr, '');
+  assert.match(said.stdout, /^\{"type":"prediction".*\}\n$/);
 });
 
 /** The validation images of the dataset at hand. */
