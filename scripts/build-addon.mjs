@@ -91,6 +91,28 @@ const LIST_ATTRIBUTES = [
 ];
 
 /**
+ * tfjs-node makes TensorFlow's context without a configuration, and a cap on a GPU's memory is said nowhere else. The variable holds a serialized
+ * ConfigProto in hexadecimal digits (src/engine/contextConfig.ts).
+ */
+const CONTEXT_CONFIG = [
+  {
+    at: '  TFE_ContextOptions *tfe_options = TFE_NewContextOptions();\n',
+    code: `  if (const char *digits = std::getenv("THAW_TENSORFLOW_CONFIG")) {
+    std::string config;
+    for (; digits[0] != 0 && digits[1] != 0; digits += 2) {
+      config.push_back(static_cast<char>(std::strtol(std::string(digits, 2).c_str(), nullptr, 16)));
+    }
+    TFE_ContextOptionsSetConfig(tfe_options, config.data(), config.size(), tf_status.status);
+    if (TF_GetCode(tf_status.status) != TF_OK) {
+      NAPI_THROW_ERROR(env, "TensorFlow refuses its configuration");
+    }
+  }
+`,
+  },
+  { at: '#include "tfjs_backend.h"\n', code: '#include <cstdlib>\n#include <string>\n' },
+];
+
+/**
  * Builds the addon unless dist/ holds the one of the same sources, headers and flags: its build id is the hash of all that goes in.
  * Needs a C++ compiler, and TensorFlow's wheel once: a fetched wheel stays in the cache for the set-up that follows.
  */
@@ -120,7 +142,7 @@ export async function buildAddon() {
     fs.writeFileSync(allocator, ALLOCATOR);
     const sources = SOURCES.map((file) => path.join(BINDING, file));
     const extended = path.join(work, SOURCES[0]);
-    fs.writeFileSync(extended, withListAttributes(sources[0]));
+    fs.writeFileSync(extended, extendedSource(sources[0]));
     sources[0] = extended;
     const built = path.join(work, path.basename(OUTPUT));
     await compile([
@@ -133,9 +155,9 @@ export async function buildAddon() {
   }
 }
 
-function withListAttributes(file) {
+function extendedSource(file) {
   let text = fs.readFileSync(file, 'utf8');
-  for (const { at, code } of LIST_ATTRIBUTES) {
+  for (const { at, code } of [...LIST_ATTRIBUTES, ...CONTEXT_CONFIG]) {
     if (text.split(at).length !== 2) throw new StepError(`${file} is not the one of tfjs-node-gpu 4.22.0, which this build extends. Run npm ci.`);
     text = text.replace(at, () => at + code);
   }
@@ -159,7 +181,7 @@ async function loadEngineModules() {
 
 function inputsHash(tensorflowVersion) {
   const hash = createHash('sha1'); // as long as a build id is
-  hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, ALLOCATOR, LIST_ATTRIBUTES, process.platform, process.arch]));
+  hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, ALLOCATOR, LIST_ATTRIBUTES, CONTEXT_CONFIG, process.platform, process.arch]));
   for (const folder of [BINDING, NODE_API]) {
     for (const file of fs.readdirSync(folder).sort()) hash.update(file).update(fs.readFileSync(path.join(folder, file)));
   }

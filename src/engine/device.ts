@@ -25,6 +25,17 @@ export function precisionChoice(environment: NodeJS.ProcessEnv): Precision {
   throw new ThawError('input', 'bad-environment', `THAW_PRECISION is ${JSON.stringify(text)}, which is neither auto nor float32`, 'Unset THAW_PRECISION, or give it one of these');
 }
 
+/** Reads `THAW_GPU_MEMORY_GIB`, bytes; undefined for no cap. @throws ThawError `bad-environment` for what is no number above 0 */
+export function gpuMemoryCap(environment: NodeJS.ProcessEnv): number | undefined {
+  const text = environment['THAW_GPU_MEMORY_GIB'];
+  if (text === undefined || text === '') return undefined;
+  const gibibytes = Number(text);
+  if (!Number.isFinite(gibibytes) || gibibytes <= 0) {
+    throw new ThawError('input', 'bad-environment', `THAW_GPU_MEMORY_GIB is ${JSON.stringify(text)}, which is not a number above 0`, 'Unset THAW_GPU_MEMORY_GIB, or give it a number');
+  }
+  return gibibytes * 1024 ** 3;
+}
+
 /** What was found out before TensorFlow is loaded: which GPU it may see. */
 export interface GpuChoice {
   readonly chosen?: ChosenGpu;

@@ -6,7 +6,8 @@ import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
 import { ThawError } from '../protocol/errors.js';
 import type { Device } from '../protocol/run.js';
 import { addonFor } from './addon.js';
-import { chooseDevice, describeDevice, deviceChoice, precisionChoice, type DeviceChoice, type GpuChoice, type Precision } from './device.js';
+import { CONFIG_VARIABLE, memoryCapConfig } from './contextConfig.js';
+import { chooseDevice, describeDevice, deviceChoice, gpuMemoryCap, precisionChoice, type DeviceChoice, type GpuChoice, type Precision } from './device.js';
 import type { Kernels } from './kernels.js';
 import { findRuntime, type Runtime } from './runtime.js';
 
@@ -28,7 +29,7 @@ export interface LoadOptions {
   readonly runtime?: Runtime;
   /** Threads that one operation is spread over. Default: the cores that this process may use. */
   readonly threads?: number;
-  /** `THAW_DEVICE`, `THAW_GPU`, `THAW_PRECISION`, `THAW_RUNTIME`, `THAW_HOME`, `CUDA_VISIBLE_DEVICES`. Default: the process's own. */
+  /** `THAW_DEVICE`, `THAW_GPU`, `THAW_PRECISION`, `THAW_GPU_MEMORY_GIB`, `THAW_RUNTIME`, `THAW_HOME`, `CUDA_VISIBLE_DEVICES`. Default: the process's own. */
   readonly environment?: NodeJS.ProcessEnv;
 }
 
@@ -48,11 +49,12 @@ export async function loadEngine(options: LoadOptions = {}): Promise<Engine> {
   const threads = Math.max(1, Math.floor(options.threads ?? os.availableParallelism()));
   const choice = deviceChoice(environment);
   const precision = precisionChoice(environment);
-  const key = JSON.stringify([runtime.directory, threads, choice, precision, environment['THAW_GPU'] ?? '']);
+  const memoryCap = gpuMemoryCap(environment);
+  const key = JSON.stringify([runtime.directory, threads, choice, precision, memoryCap ?? 0, environment['THAW_GPU'] ?? '']);
   if (loaded !== undefined && loaded.key !== key) {
-    throw new ThawError('engine', 'engine-already-loaded', `TensorFlow is loaded already, with other settings than ${key}`, 'Start a new process for another TensorFlow, thread count, precision or device');
+    throw new ThawError('engine', 'engine-already-loaded', `TensorFlow is loaded already, with other settings than ${key}`, 'Start a new process for another TensorFlow, thread count, precision, memory cap or device');
   }
-  loaded ??= { key, engine: load(runtime, { threads, choice, precision }, environment) };
+  loaded ??= { key, engine: load(runtime, { threads, choice, precision, memoryCap }, environment) };
   return await loaded.engine;
 }
 
@@ -60,6 +62,8 @@ interface Wanted {
   readonly threads: number;
   readonly choice: DeviceChoice;
   readonly precision: Precision;
+  /** Bytes. */
+  readonly memoryCap: number | undefined;
 }
 
 async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.ProcessEnv): Promise<Engine> {
@@ -77,17 +81,20 @@ async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.Proces
 }
 
 /** What TensorFlow reads from the process's own environment, once, when its context is made. */
-function setVariables({ threads, choice, precision }: Wanted, gpu: GpuChoice | undefined): void {
+function setVariables({ threads, choice, precision, memoryCap }: Wanted, gpu: GpuChoice | undefined): void {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // its notes on every start; errors still come as exceptions
   // Which of oneDNN's kernels serve is chosen by name (oneDnn.ts), on every processor alike; on some TensorFlow would take all of them, with a note.
   process.env['TF_ENABLE_ONEDNN_OPTS'] ??= '0';
   process.env['TF_FORCE_GPU_ALLOW_GROWTH'] = 'true'; // else it takes all of the GPU's memory
   process.env['TF_NUM_INTRAOP_THREADS'] = String(threads);
   if (choice === 'cpu') process.env['CUDA_VISIBLE_DEVICES'] = '-1';
+  process.env[CONFIG_VARIABLE] = ''; // it is between Thaw and its addon alone
   if (gpu === undefined) return;
   // One GPU: the addon computes on one, and TensorFlow would keep a part of every other. Numbered as nvidia-smi numbers them.
   process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
   process.env['CUDA_VISIBLE_DEVICES'] = gpu.visibleDevices;
+  const whole = gpu.chosen?.slice?.memoryBytes ?? gpu.chosen?.gpu.memoryBytes;
+  if (memoryCap !== undefined && whole !== undefined && memoryCap < whole) process.env[CONFIG_VARIABLE] = memoryCapConfig(memoryCap / whole);
   // TensorFlow's own switch for TF32 is out of the addon's reach; NVIDIA's libraries heed this one.
   if (precision === 'float32') process.env['NVIDIA_TF32_OVERRIDE'] = '0';
 }

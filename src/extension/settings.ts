@@ -5,6 +5,7 @@ export const SETTINGS = {
   device: 'THAW_DEVICE',
   gpu: 'THAW_GPU',
   precision: 'THAW_PRECISION',
+  gpuMemoryGiB: 'THAW_GPU_MEMORY_GIB',
   runtimeFolder: 'THAW_RUNTIME',
   cacheSizeGiB: 'THAW_CACHE_GIB',
   threads: 'THAW_THREADS',
@@ -23,7 +24,7 @@ export function settingVariables(machineValue: (setting: keyof typeof SETTINGS) 
     if (setting === 'precision' && value === 'float32') variables[variable] = value;
     if (setting === 'gpu' && typeof value === 'string' && value.trim() !== '') variables[variable] = value.trim();
     if (setting === 'runtimeFolder' && typeof value === 'string' && value !== '') variables[variable] = value;
-    if ((setting === 'cacheSizeGiB' || setting === 'threads') && typeof value === 'number' && Number.isFinite(value) && value > 0) {
+    if ((setting === 'cacheSizeGiB' || setting === 'gpuMemoryGiB' || setting === 'threads') && typeof value === 'number' && Number.isFinite(value) && value > 0) {
       variables[variable] = String(value);
     }
   }

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { addonFor } from '../../src/engine/addon.js';
+import { CONFIG_VARIABLE, memoryCapConfig } from '../../src/engine/contextConfig.js';
 import { createFusedConvolution, type FusedConvolution } from '../../src/engine/fusedConvolution.js';
 import type { OperationBackend } from '../../src/engine/kernels.js';
 import { loadEngine, type Engine } from '../../src/engine/load.js';
@@ -206,6 +207,19 @@ test('somebody else\'s TensorFlow folder is used through links, and nothing is w
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('the addon passes a configuration on to TensorFlow, and says when it is none', { skip: existsSync('/proc/self/task') ? false : 'needs /proc' }, () => {
+  const runtime = findRuntime();
+  assert.ok(runtime);
+  const script = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); process.stdout.write(String(require("fs").readdirSync("/proc/self/task").length))';
+  const load = (config: string): { stdout: string; stderr: string } => spawnSync(process.execPath, ['-e', script, path.join(runtime.directory, LIBRARY_FOLDER, ADDON_FILE)], {
+    encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2', TF_NUM_INTRAOP_THREADS: '', [CONFIG_VARIABLE]: config },
+  });
+  // intra_op_parallelism_threads, field 2: seen in how many threads there are.
+  assert.equal(Number(load('1006').stdout) - Number(load('1001').stdout), 5);
+  assert.ok(Number(load(memoryCapConfig(0.25)).stdout) > 0);
+  assert.match(load('ffff').stderr, /TensorFlow refuses its configuration/);
 });
 
 test('TF_NUM_INTRAOP_THREADS decides how many threads TensorFlow starts', { skip: existsSync('/proc/self/task') ? false : 'needs /proc' }, () => {

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { crc32, deflateRawSync } from 'node:zlib';
 import type { Tensor } from '@tensorflow/tfjs';
 import { placeAddon } from '../../src/engine/addon.js';
-import { describeDevice, deviceChoice, precisionChoice } from '../../src/engine/device.js';
+import { memoryCapConfig } from '../../src/engine/contextConfig.js';
+import { describeDevice, deviceChoice, gpuMemoryCap, precisionChoice } from '../../src/engine/device.js';
 import { checkGlibc, systemGlibc } from '../../src/engine/glibc.js';
 import type { OperationBackend } from '../../src/engine/kernels.js';
 import { useOneDnn } from '../../src/engine/oneDnn.js';
@@ -149,6 +150,14 @@ test('the CUDA build is trained on once a GPU has proved itself with it, and nev
   assert.equal(findRuntime({ environment: { ...environment, THAW_DEVICE: 'cpu' } })?.directory, cpu);
   rmSync(path.join(cuda, LIBRARY_FOLDER, LIBRARY_FILES[0]));
   assert.equal(findRuntime({ environment })?.directory, cpu, 'a damaged one is none');
+});
+
+test('a memory cap is a ConfigProto as protocol buffers write it', () => {
+  // config_pb2.ConfigProto(gpu_options=config_pb2.GPUOptions(per_process_gpu_memory_fraction=0.25, allow_growth=True)).SerializeToString().hex()
+  assert.equal(memoryCapConfig(0.25), '320b09000000000000d03f2001');
+  assert.equal(gpuMemoryCap({ THAW_GPU_MEMORY_GIB: '1.5' }), 1.5 * 2 ** 30);
+  assert.equal(gpuMemoryCap({}), undefined);
+  assert.throws(() => gpuMemoryCap({ THAW_GPU_MEMORY_GIB: '-1' }), withCode('bad-environment', /-1/));
 });
 
 test('an old or another C library is told from a new one', () => {
