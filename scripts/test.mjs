@@ -167,7 +167,7 @@ async function runSuite(tally, suite, { environment, base, grep, version, newest
 /** Runs files by node's own test runner. Whatever it dislikes without naming a test is a failure of its own. */
 async function runFiles(files, env, grep, timeout, tally, outcomes) {
   const args = [
-    '--enable-source-maps', '--test', `--test-timeout=${timeout}`,
+    '--enable-source-maps', '--test', ...(newerThan(20, 11) ? [`--test-timeout=${timeout}`] : []),
     `--test-reporter=${path.join(ROOT, 'scripts', 'testReporter.mjs')}`, '--test-reporter-destination=stdout',
     ...(grep === undefined ? [] : [`--test-name-pattern=${grep}`]),
     ...(newerThan(20, 10) ? [`--test-concurrency=${os.availableParallelism()}`] : []),

@@ -9,7 +9,7 @@ import { mkdir, readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../storage/crc32.js';
 
 /** Making a file takes .7 ms where folders are slow: not in the event loop, which has a network to feed. */
 const openAsync = promisify(open);

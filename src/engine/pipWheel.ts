@@ -3,14 +3,15 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import * as zlib from 'node:zlib';
 import * as yauzl from 'yauzl';
 import { ThawError } from '../protocol/errors.js';
+import { crc32 } from '../storage/crc32.js';
+import { filesBelow } from '../storage/filesBelow.js';
 import { ownedName, removeAbandoned } from '../storage/leftovers.js';
 import { checkGlibc } from './glibc.js';
 
@@ -175,7 +176,7 @@ export async function removePartial(folder: string, spec: Pick<WheelSpec, 'file'
 
 /** Keeps what pip, or the resuming, had got of a wheel when it ended: the larger of this and what was kept before. */
 async function rescue(work: string, folder: string): Promise<void> {
-  for (const name of await readdir(work, { recursive: true })) {
+  for await (const name of filesBelow(work)) {
     const file = path.join(work, name);
     const base = path.basename(name);
     const own = base.endsWith(`.whl${PARTIAL}`);
@@ -401,9 +402,9 @@ async function fileSize(file: string): Promise<number | undefined> {
 /** Size of the largest file below a folder: the download, wherever pip keeps it. */
 async function largestFile(folder: string): Promise<number> {
   let largest = 0;
-  for (const name of await readdir(folder, { recursive: true })) {
+  for await (const name of filesBelow(folder)) {
     const found = await stat(path.join(folder, name)).catch(() => undefined); // moved by pip meanwhile
-    if (found?.isFile() === true) largest = Math.max(largest, found.size);
+    if (found !== undefined) largest = Math.max(largest, found.size);
   }
   return largest;
 }
@@ -448,7 +449,7 @@ export async function extractFromWheel(
         const content = new Checked(maxBytes, (count) => { done += count; onProgress?.(done); });
         await mkdir(path.dirname(file), { recursive: true });
         await pipeline(await openEntry(zip, entry), content, createWriteStream(file, { flags: 'wx' }), { ...(signal !== undefined && { signal }) });
-        if (content.bytes !== entry.uncompressedSize || (content.crc !== undefined && content.crc !== entry.crc32)) throw damaged(wheel, `${entry.fileName} has another checksum than the archive says`);
+        if (content.bytes !== entry.uncompressedSize || content.crc !== entry.crc32) throw damaged(wheel, `${entry.fileName} has another checksum than the archive says`);
         await syncFile(file);
         extracted.push({ entry: entry.fileName, file, bytes: content.bytes, sha256: content.sha256() });
       }
@@ -467,8 +468,7 @@ export async function extractFromWheel(
 /** Counts, hashes and sums up what passes through. */
 class Checked extends Transform {
   bytes = 0;
-  /** Undefined where Node has no CRC-32 (before 20.15): the wheel's own hash and the size must do. */
-  crc = CRC32 === undefined ? undefined : 0;
+  crc = 0;
   private readonly hash = createHash('sha256');
 
   constructor(private readonly maxBytes: number, private readonly onBytes: (count: number) => void) {
@@ -482,7 +482,7 @@ class Checked extends Transform {
       return;
     }
     this.hash.update(chunk);
-    if (CRC32 !== undefined) this.crc = CRC32(chunk, this.crc);
+    this.crc = crc32(chunk, this.crc);
     this.onBytes(chunk.length);
     done(null, chunk);
   }
@@ -491,8 +491,6 @@ class Checked extends Transform {
     return this.hash.digest('hex');
   }
 }
-
-const CRC32 = (zlib as { crc32?: (data: Buffer, value?: number) => number }).crc32;
 
 function damaged(wheel: string, detail: string, cause?: unknown): ThawError {
   return new ThawError('engine', 'wheel-damaged', `${path.basename(wheel)} can't be unpacked: ${detail}`, 'Set up again: it is fetched anew', { cause });

@@ -1,5 +1,5 @@
 // Set-up: TensorFlow and the weights, by one path for the terminal, the editor and the repository's own scripts; and taking it away again.
-import { lstat, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { freeBytes } from '../dataset/diskSpace.js';
 import { chooseDevice } from '../engine/device.js';
@@ -10,6 +10,7 @@ import type { WeightsFile } from '../network/weights/cache.js';
 import { provideWeights } from '../network/weights/provide.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { ThawError } from '../protocol/errors.js';
+import { filesBelow } from '../storage/filesBelow.js';
 import { cacheFolder } from '../storage/folders.js';
 import { proveGpu, recordProof, withdrawProof } from './gpuProof.js';
 
@@ -115,8 +116,6 @@ async function sizeBelow(folder: string): Promise<number> {
   const found = await lstat(folder).catch(() => undefined); // not there
   if (found?.isDirectory() !== true) return 0;
   let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    if (entry.isFile()) bytes += await stat(path.join(entry.parentPath, entry.name)).then(({ size }) => size, () => 0); // removed meanwhile
-  }
+  for await (const name of filesBelow(folder)) bytes += await stat(path.join(folder, name)).then(({ size }) => size, () => 0); // removed meanwhile
   return bytes;
 }

@@ -5,12 +5,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import sharp, { type Create, type Sharp } from 'sharp';
 import { ContentCache } from '../../src/dataset/contentCache.js';
 import { centreOffset, decodeImage, resizedSize, type Preprocessing } from '../../src/dataset/decode.js';
 import { missingPixelBytes, PixelSource, pixelKey, type SourceItem } from '../../src/dataset/pixelSource.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { crc32 } from '../../src/storage/crc32.js';
 
 const PREPROCESSING: Preprocessing = { id: 'test', resizeShortSide: 256, size: 256, kernel: 'cubic', colour: 'rgb' };
 const SIZE = PREPROCESSING.size;

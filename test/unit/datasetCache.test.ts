@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -7,6 +7,7 @@ import { cropInto } from '../../src/dataset/augment.js';
 import { ContentCache, entryBytes } from '../../src/dataset/contentCache.js';
 import { freeBytes, requireDiskSpace } from '../../src/dataset/diskSpace.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { filesBelow } from '../../src/storage/filesBelow.js';
 
 let folder: string;
 beforeEach(async () => { folder = await mkdtemp(path.join(tmpdir(), 'thaw-cache-')); });
@@ -15,7 +16,9 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const LARGE = 1e9;
 
 async function files(): Promise<string[]> {
-  return (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name)).sort();
+  const found: string[] = [];
+  for await (const name of filesBelow(folder)) found.push(path.join(folder, name));
+  return found.sort();
 }
 
 function bytesOf(seed: number, length = 1000): Uint8Array {

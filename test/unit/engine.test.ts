@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { crc32, deflateRawSync } from 'node:zlib';
+import { deflateRawSync } from 'node:zlib';
 import type { Tensor } from '@tensorflow/tfjs';
 import { placeAddon } from '../../src/engine/addon.js';
 import { memoryCapConfig } from '../../src/engine/contextConfig.js';
@@ -17,6 +17,7 @@ import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, sizesOf, TENSORFLOW
 import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
 import { findRuntime, MANIFEST_FILE, PROOF_FILE, providedCuda, providedRuntimeFolder } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { crc32 } from '../../src/storage/crc32.js';
 
 let folder: string;
 beforeEach(() => { folder = mkdtempSync(path.join(tmpdir(), 'thaw-engine-')); });

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { crc32, deflateRawSync } from 'node:zlib';
+import { deflateRawSync } from 'node:zlib';
 import { readPyTorchFile } from '../../src/network/weights/pytorchFile.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import { asFloat32, storedTensor, type StateDict } from '../../src/network/weights/stateDict.js';
 import { readWeightsFile } from '../../src/network/weights/weightsFile.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { crc32 } from '../../src/storage/crc32.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { global, join, number, op, pickled, storage, tensor, text, tuple } from './pickleBytes.js';
 

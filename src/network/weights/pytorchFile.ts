@@ -1,8 +1,8 @@
 // Reads PyTorch's checkpoints (`torch.save`) of both layouts: the zip archive of 1.6 and later, and the legacy one, five pickles and then the
 // numbers of every storage. Layouts: `_load` and `_legacy_load` in PyTorch's torch/serialization.py.
-import { crc32 } from 'node:zlib';
 import * as yauzl from 'yauzl';
 import { ThawError } from '../../protocol/errors.js';
+import { crc32 } from '../../storage/crc32.js';
 import { cutOff, Dictionary, gather, List, PickleMachine, refused, TensorReference, type Storage, type Value } from './pickle.js';
 import { ELEMENT_BYTES, quoted, storedTensor, type StateDict } from './stateDict.js';
 
