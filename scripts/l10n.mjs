@@ -1,12 +1,16 @@
-// Writes l10n/bundle.l10n.json, the English text of every message that the source gives to `l10n.t` or the panel's `t`: what a translator begins
-// with. Usage: node scripts/l10n.mjs [--check]; with --check nothing is written, and a bundle that is not current is an error.
+// Writes l10n/bundle.l10n.json, the English text of every message that the source gives to `l10n.t` or the panel's `t`, and of every sentence that
+// is recorded in English and translated where it is shown: what a translator begins with. The templates of these sentences, which the product
+// finds them by, are written to src/protocol/recordedTemplates.json too.
+// Usage: node scripts/l10n.mjs [--check]; with --check nothing is written, and a file that is not current is an error.
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import ts from 'typescript';
+import { recordedTemplates } from './recordedMessages.mjs';
 import { isMain, main, ROOT, StepError } from './steps.mjs';
 
 const FILE = path.join('l10n', 'bundle.l10n.json');
+const TEMPLATES_FILE = path.join('src', 'protocol', 'recordedTemplates.json');
 
 /** `t(…)`, `l10n.t(…)`, `vscode.l10n.t(…)` */
 function isTranslation({ expression }) {
@@ -43,12 +47,29 @@ export function messagesOf(file, source) {
   return found;
 }
 
-/** The bundle as it is committed. */
+/** The source, by `src/dataset/decode.ts`. */
+function readSources(root) {
+  const sources = new Map();
+  const visit = (folder) => {
+    for (const entry of fs.readdirSync(path.join(root, folder), { withFileTypes: true })) {
+      const name = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) visit(name);
+      else if (name.endsWith('.ts')) sources.set(name, fs.readFileSync(path.join(root, name), 'utf8'));
+    }
+  };
+  visit('src');
+  return sources;
+}
+
+/** The bundle and the list of templates as they are committed. */
 export function makeBundle(root = ROOT) {
-  const source = path.join(root, 'src');
-  const files = fs.readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).sort();
-  const messages = new Set(files.flatMap((name) => messagesOf(path.join('src', name), fs.readFileSync(path.join(source, name), 'utf8'))));
-  return `${JSON.stringify(Object.fromEntries([...messages].sort().map((message) => [message, message])), undefined, 2)}\n`;
+  const sources = readSources(root);
+  const templates = recordedTemplates(sources);
+  const messages = new Set([...templates.sentences, ...templates.facts, ...[...sources].flatMap(([name, source]) => messagesOf(name, source))]);
+  return {
+    bundle: `${JSON.stringify(Object.fromEntries([...messages].sort().map((message) => [message, message])), undefined, 2)}\n`,
+    templates: `${JSON.stringify(templates, undefined, 2)}\n`,
+  };
 }
 
 /** What stands in one bundle and not in the other, in words; empty where they are alike. */
@@ -60,14 +81,16 @@ export function differences(made, committed) {
 if (isMain(import.meta.url)) {
   void main(() => {
     const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } });
-    const made = makeBundle();
-    if (!values.check) {
-      fs.mkdirSync(path.dirname(FILE), { recursive: true });
-      fs.writeFileSync(FILE, made);
-      console.log(`Wrote ${FILE}`);
-      return;
+    const { bundle, templates } = makeBundle();
+    const made = new Map([[FILE, bundle], [TEMPLATES_FILE, templates]]);
+    for (const [file, text] of made) {
+      if (!values.check) {
+        fs.mkdirSync(path.dirname(file), { recursive: true });
+        fs.writeFileSync(file, text);
+        console.log(`Wrote ${file}`);
+      } else if (fs.readFileSync(file, 'utf8') !== text) {
+        throw new StepError([`${file} is not current: run npm run l10n`, ...(file === FILE ? differences(text, fs.readFileSync(file, 'utf8')) : [])].join('\n'));
+      }
     }
-    const committed = fs.readFileSync(FILE, 'utf8');
-    if (committed !== made) throw new StepError([`${FILE} is not current: run npm run l10n`, ...differences(made, committed)].join('\n'));
   });
 }

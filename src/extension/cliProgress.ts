@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { formatBytes, formatClock } from '../metrics/format.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import { runCli, type CliInstallation } from './cliProcess.js';
 import { plainText } from './plainText.js';
 
@@ -35,9 +36,10 @@ export async function runCliWithProgress(installation: CliInstallation, log: vsc
           }
           const share = doneBytes !== undefined && totalBytes !== undefined && totalBytes > 0 ? Math.min(100, 100 * doneBytes / totalBytes) : undefined;
           if (share !== undefined && share < reported) reported = 0; // another part of the job begins
-          const amount = share === undefined ? '' : `, ${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`;
+          const words = plainText(translateRecorded(message, vscode.l10n));
+          const shown = share === undefined ? words : vscode.l10n.t('{0}, {1} of {2}', words, formatBytes(doneBytes), formatBytes(totalBytes));
           const pace = bytesPerSecond === undefined || secondsLeft === undefined ? '' : `, ${vscode.l10n.t('{0}/s, about {1} left', formatBytes(bytesPerSecond), formatClock(secondsLeft))}`;
-          progress.report({ message: plainText(message) + amount + pace, ...(share !== undefined && share > reported && { increment: share - reported }) });
+          progress.report({ message: shown + pace, ...(share !== undefined && share > reported && { increment: share - reported }) });
           reported = Math.max(reported, share ?? 0);
         },
       });

@@ -5,6 +5,7 @@ import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/cache.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { runCli } from './cliProcess.js';
@@ -71,7 +72,7 @@ export class EngineSetUp {
 }
 
 function failureText(error: unknown): string {
-  return error instanceof ThawError ? sentences(error.message, error.next) : sentences(error instanceof Error ? error.message : String(error));
+  return error instanceof ThawError ? sentences(translateRecorded(error.message, vscode.l10n), translateRecorded(error.next, vscode.l10n)) : sentences(error instanceof Error ? error.message : String(error));
 }
 
 /** Whether this workspace is trusted only the editor knows. */

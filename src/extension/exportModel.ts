@@ -6,6 +6,7 @@ import * as vscode from 'vscode';
 import { formatBytes, formatScientific } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
 import { exportFolderName, exportResultSchema, type ExportFormat, type ExportResult } from '../protocol/exporting.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { runCli } from './cliProcess.js';
 import type { CommandHandlers } from './commandTable.js';
@@ -97,7 +98,7 @@ async function exportTo({ installation, log }: Services, run: RunSnapshot, { for
         onDiagnostic: (line) => log.info(line),
         onLine: (line) => {
           const parsed = v.safeParse(progressLine, line);
-          if (parsed.success) progress.report({ message: plainText(parsed.output.message) });
+          if (parsed.success) progress.report({ message: plainText(translateRecorded(parsed.output.message, vscode.l10n)) });
         },
       });
     } catch (error) {

@@ -1,6 +1,7 @@
 // What the trees, quick picks, the status bar and the notification say about a run: words and marks only, no `vscode`.
 import { formatAccuracy, formatClock, formatInterval } from '../metrics/format.js';
 import type { Localiser } from '../protocol/localiser.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunState, Score } from '../protocol/run.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { isLiveState } from '../runs/liveness.js';
@@ -108,7 +109,7 @@ export function scoreSentence(score: Pick<Score, 'accuracy' | 'correct' | 'total
 /** The row of a run in the Runs view. */
 export function runRow(run: Run, l10n: Localiser): RunRow {
   if (!isReadable(run)) {
-    const reason = plainText(run.reason);
+    const reason = plainText(translateRecorded(run.reason, l10n));
     return {
       label: plainName(run.id),
       description: reason,
@@ -123,11 +124,11 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
   const description = descriptionOf(run, l10n);
   const lines = [runTitle(run, l10n)];
   if (score) lines.push(`${scoreSentence(score, l10n)}, ${splitWords(run, l10n)}`);
-  if (run.record.failure) lines.push(sentences(run.record.failure.message), sentences(run.record.failure.next));
+  if (run.record.failure) lines.push(sentences(translateRecorded(run.record.failure.message, l10n)), sentences(translateRecorded(run.record.failure.next, l10n)));
   lines.push(isLive(run) ? progressText(run, l10n) : stateWord(run.state, l10n));
   lines.push(l10n.t('{0}, seed {1}', plainName(run.record.configuration.weights ?? run.record.configuration.backbone), run.record.configuration.seed));
   const device = run.record.environment?.device;
-  if (device) lines.push(device.reason === undefined ? plainText(device.name) : `${plainText(device.name)}: ${plainText(device.reason)}`);
+  if (device) lines.push([device.name, ...(device.reason === undefined ? [] : [device.reason])].map((text) => plainText(translateRecorded(text, l10n))).join(': '));
   lines.push(run.record.createdAt);
 
   const spoken = [l10n.t('{0}, {1}', strategy, stateWord(run.state, l10n))];
@@ -137,7 +138,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
       formatAccuracy(score.accuracy), formatAccuracy(score.interval[0]), formatAccuracy(score.interval[1]), score.correct, score.total));
   }
   if (run.record.result) spoken.push(formatClock(run.record.result.seconds));
-  if (run.record.failure) spoken.push(plainText(run.record.failure.message));
+  if (run.record.failure) spoken.push(plainText(translateRecorded(run.record.failure.message, l10n)));
 
   const words = ['run', isLive(run) ? 'live' : 'ended'];
   if (run.epochs.length > 0) words.push('epochs');
@@ -156,7 +157,7 @@ function descriptionOf(run: RunSnapshot, l10n: Localiser): string {
       case 'finished': return [number, run.record.result && formatClock(run.record.result.seconds)];
       case 'stopped': return [number, reachedEpoch(run) > 0 ? l10n.t('stopped at {0}', epochText(run, l10n)) : l10n.t('stopped')];
       case 'interrupted': return [number, reachedEpoch(run) > 0 ? l10n.t('interrupted at {0}', epochText(run, l10n)) : l10n.t('interrupted')];
-      case 'failed': return [run.record.failure ? plainText(run.record.failure.message, 120) : l10n.t('failed')];
+      case 'failed': return [run.record.failure ? plainText(translateRecorded(run.record.failure.message, l10n), 120) : l10n.t('failed')];
     }
   })();
   return parts.filter((part) => part !== undefined).join(' · ');
@@ -182,7 +183,7 @@ export function endingOf(run: RunSnapshot, l10n: Localiser): Ending {
   switch (run.state) {
     case 'failed': {
       const { failure } = run.record;
-      const text = failure ? sentences(failure.message, failure.next) : l10n.t('its log says why.');
+      const text = failure ? sentences(translateRecorded(failure.message, l10n), translateRecorded(failure.next, l10n)) : l10n.t('its log says why.');
       return { severity: 'error', text: l10n.t('{0} failed: {1}', title, text) };
     }
     case 'interrupted':

@@ -7,6 +7,7 @@ import * as vscode from 'vscode';
 import type { Classification } from '../protocol/classification.js';
 import type { Comparison } from '../protocol/comparison.js';
 import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { compareRuns } from '../runs/compareRuns.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
@@ -340,7 +341,7 @@ class RunPanel {
       return { type: 'comparison', comparison };
     } catch (error) {
       this.services.log.error(error instanceof Error ? error : String(error));
-      return { type: 'comparison', comparison: undefined, reason: error instanceof Error ? error.message : String(error) };
+      return { type: 'comparison', comparison: undefined, reason: translateRecorded(error instanceof Error ? error.message : String(error), this.services.l10n) };
     }
   }
 }

@@ -1,5 +1,6 @@
 // The Runs view: runs grouped by dataset, newest first, live progress, a badge with the number of runs under way.
 import * as vscode from 'vscode';
+import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { RunTarget } from './commandTarget.js';
 import { inBackground } from './errorReport.js';
@@ -123,7 +124,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     if (context.globalState.get<boolean>(TOLD_OF_CPU) === true) return;
     const device = live.map(({ record }) => record.environment?.device).find((each) => each?.kind === 'cpu' && each.reason !== undefined);
     if (device) {
-      view.message = vscode.l10n.t('Training runs on {0}: {1}', plainText(device.name), plainText(device.reason ?? ''));
+      view.message = vscode.l10n.t('Training runs on {0}: {1}', plainText(translateRecorded(device.name, services.l10n)), plainText(translateRecorded(device.reason ?? '', services.l10n)));
     } else if (view.message !== undefined && view.message !== '') {
       view.message = '';
       void context.globalState.update(TOLD_OF_CPU, true);

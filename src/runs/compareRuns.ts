@@ -3,6 +3,7 @@ import { holm, mcnemarExact } from '../metrics/significance.js';
 import type { Comparison, PairedTest, UntestedPair } from '../protocol/comparison.js';
 import { ThawError } from '../protocol/errors.js';
 import { ENGLISH, type Localiser } from '../protocol/localiser.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 import type { Prediction } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { readPredictions } from './readRun.js';
@@ -57,7 +58,7 @@ async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot
   try {
     predictions = await read(run);
   } catch (error) {
-    if (error instanceof ThawError) return { reason: `${error.message}.` };
+    if (error instanceof ThawError) return { reason: `${translateRecorded(error.message, l10n)}.` };
     throw error;
   }
   const scored = predictions.filter(({ split }) => split === result.accuracySplit);

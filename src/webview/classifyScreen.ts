@@ -3,7 +3,7 @@ import { formatAccuracy } from '../metrics/format.js';
 import type { Classification } from '../protocol/classification.js';
 import { networkTitle } from './runView.js';
 import { button, h, icon, setChildren, setText } from './dom.js';
-import { t } from './words.js';
+import { recorded, t } from './words.js';
 
 export interface ClassifyScreenActions {
   classifyOthers(): void;
@@ -34,7 +34,7 @@ export class ClassifyScreen {
     setChildren(this.list, JSON.stringify(images), () => images.map((image) => {
       const name = h('bdi', { class: 'name muted' }, image.name);
       if (image.type === 'unreadable') {
-        return h('li', { class: 'classified-image unreadable' }, h('span', { class: 'thumbnail' }, icon('warning', 'warn')), h('div', {}, name, h('p', {}, image.reason)));
+        return h('li', { class: 'classified-image unreadable' }, h('span', { class: 'thumbnail' }, icon('warning', 'warn')), h('div', {}, name, h('p', {}, recorded(image.reason))));
       }
       const [first] = image.top;
       const picture = image.thumbnail === undefined ? h('span', { class: 'thumbnail' })

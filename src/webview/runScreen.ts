@@ -10,7 +10,7 @@ import { LineChart } from './lineChart.js';
 import { strategyMark } from './marks.js';
 import { runView, type RunView, type Tile } from './runView.js';
 import { ValuesTable } from './valuesTable.js';
-import { t } from './words.js';
+import { recorded, t } from './words.js';
 
 export interface RunScreenActions {
   stop(): void;
@@ -169,7 +169,7 @@ export class RunScreen {
 
   private showBlank(run: UnreadableRun | undefined, cannotTrain: string | undefined): void {
     setChildren(this.blank, JSON.stringify([run?.id, run?.reason, cannotTrain]), () => (run
-      ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, t('This run can’t be read.')), h('p', {}, run.reason)]
+      ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, t('This run can’t be read.')), h('p', {}, recorded(run.reason))]
       : [icon('graph-line'), h('h1', {}, t('No run yet')),
         h('p', {}, t('Pick a folder with one subfolder per class. Freeze takes seconds and shows what the images can do; finetune takes longer and can go further.')),
         cannotTrain ? h('p', { class: 'cannot' }, cannotTrain) : h('div', { class: 'actions' },
@@ -277,8 +277,8 @@ export class RunScreen {
       h('summary', {}, count > 0 ? t('Left out, and why ({0})', count) : t('Warnings')),
       h('div', { class: 'values-scroll', tabindex: 0, role: 'region', 'aria-label': t('Left out, and why') },
         h('ul', { class: 'left-out-list' },
-          ...warnings.map((warning) => h('li', {}, icon('warning', 'warn'), h('span', {}, warning))),
-          ...files.map((file) => h('li', {}, h('bdi', { class: 'path' }, file.path), h('span', { class: 'muted' }, file.reason))),
+          ...warnings.map((warning) => h('li', {}, icon('warning', 'warn'), h('span', {}, recorded(warning)))),
+          ...files.map((file) => h('li', {}, h('bdi', { class: 'path' }, file.path), h('span', { class: 'muted' }, recorded(file.reason)))),
           count > files.length && h('li', { class: 'muted' }, t('and {0} more', count - files.length)))),
     ]);
   }

@@ -6,7 +6,7 @@ import type { BackboneName, RunData, RunRecord, RunResult, Strategy } from '../p
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import type { Tone } from './dom.js';
 import type { IconName } from './icons.js';
-import { t } from './words.js';
+import { recorded, t } from './words.js';
 
 const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = {
   efficientnet_lite0: 'EfficientNet-Lite0', efficientnet_lite1: 'EfficientNet-Lite1', efficientnet_lite2: 'EfficientNet-Lite2',
@@ -162,14 +162,14 @@ function progressMessage(run: RunSnapshot, options: RunViewOptions): string {
   switch (state) {
     case 'finished': return `${t('Finished')}${kept}`;
     case 'stopped': return done === 0 ? t('Stopped before the first epoch ended') : `${t('Stopped after epoch {0}', done)}${kept}`;
-    case 'failed': return record.failure ? sentences(record.failure.message, record.failure.next) : t('Failed; the log says more');
+    case 'failed': return record.failure ? sentences(recorded(record.failure.message), recorded(record.failure.next)) : t('Failed; the log says more');
     case 'interrupted': return done === 0 ? t('The trainer stopped before the first epoch ended') : t('The trainer stopped after epoch {0} without finishing', done);
-    case 'waiting': return phase?.message || t('Waiting for the device');
+    case 'waiting': return recorded(phase?.message ?? '') || t('Waiting for the device');
     case 'starting':
     case 'running': {
       const total = record.configuration.recipe.epochs;
       if (step && (!phase || step.time >= phase.time)) return t('Epoch {0} of {1}, step {2} of {3}', step.epoch, total, step.step, step.steps);
-      if (phase && (phase.phase !== 'training' || done === 0)) return phase.message;
+      if (phase && (phase.phase !== 'training' || done === 0)) return recorded(phase.message);
       return state === 'starting' ? t('Starting the trainer') : t('Epoch {0} of {1}', Math.min(done + 1, total), total);
     }
   }
@@ -265,7 +265,7 @@ function memory(run: RunSnapshot): Tile {
 
 function logLine(run: RunSnapshot, timeOfDay: (time: number) => string): string {
   const last = run.epochs.at(-1);
-  if (run.phase && (!last || run.phase.time > last.time)) return `${timeOfDay(run.phase.time)}  ${run.phase.message}`;
+  if (run.phase && (!last || run.phase.time > last.time)) return `${timeOfDay(run.phase.time)}  ${recorded(run.phase.message)}`;
   if (!last) return t('No line yet');
   const { train, validation } = last;
   const numbers = [last.epoch, formatAccuracy(validation.accuracy), formatAccuracy(train.accuracy), formatLoss(validation.loss), last.seconds.toFixed(1)] as const;
@@ -302,8 +302,8 @@ export function runView(run: RunSnapshot, options: RunViewOptions): RunView {
     title: record.dataset.name,
     strategy: record.configuration.strategy,
     state: stateLook(state),
-    device: device?.name ?? t('device not known yet'),
-    deviceReason: device?.reason ?? '',
+    device: device === undefined ? t('device not known yet') : recorded(device.name),
+    deviceReason: recorded(device?.reason ?? ''),
     facts: facts(run),
     ...progressShare(run),
     epochsDone: epochs.length,

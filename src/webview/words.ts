@@ -1,5 +1,6 @@
 // The panel's words. The host hands VS Code's translations over in the page, as data; without any, all is English.
 import { createLocaliser, ENGLISH, type Localiser, type Translations } from '../protocol/localiser.js';
+import { translateRecorded } from '../protocol/recordedText.js';
 
 let current = ENGLISH;
 
@@ -10,6 +11,11 @@ export function t(message: string, ...values: (string | number)[]): string {
 
 /** The same, for what is shared with the host. */
 export const WORDS: Localiser = { t };
+
+/** What a run folder or a job says in English, in the panel's words. */
+export function recorded(text: string): string {
+  return translateRecorded(text, current);
+}
 
 /** undefined: English. */
 export function translateWith(translations: Translations | undefined): void {

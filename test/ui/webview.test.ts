@@ -257,7 +257,7 @@ describe('the panel', () => {
         ...attributes.flatMap((name) => element.getAttribute(name) ?? []),
       ]);
       return texts.filter((text) => {
-        let rest = text.replace(/freeze|finetune|hymenoptera|ants|bees|EfficientNet-Lite0|NVIDIA RTX 4090, 24 GiB|img\/s|GiB|\bM\b|Thaw|run\.json|PHASE|REASON|FILE/gi, '');
+        let rest = text.replace(/freeze|finetune|hymenoptera|ants|bees|EfficientNet-Lite0|NVIDIA RTX 4090, 24 GiB|img\/s|GiB|\bM\b|Thaw|run\.json|FILE/gi, '');
         for (let before = ''; before !== rest;) {
           before = rest;
           rest = rest.replace(/⟦[^⟦⟧]*⟧/g, '');
@@ -265,15 +265,28 @@ describe('the panel', () => {
         return /\p{L}/u.test(rest);
       });
     });
-    const data = { ...DATA, leftOut: [{ path: 'FILE', reason: 'REASON' }], leftOutCount: 2 };
+    // What the trainer recorded, in English, as it stands in the run folder.
+    const data = {
+      ...DATA, leftOut: [{ path: 'FILE', reason: 'The file is empty' }, { path: 'FILE', reason: 'The same image is in the class "ants", as "FILE"' }], leftOutCount: 2,
+      warnings: ['Beside the split folders, ignored: "FILE"'],
+    };
+    const failure = { code: 'diverged', message: 'The loss stopped being a number in epoch 3, step 4', next: 'Train with a smaller learning rate or a larger batch, or use freeze' };
     const runs = [
-      undefined, snapshot({ state: 'waiting', epochs: 0 }), snapshot({ epochs: 0, snapshot: { phase: phase('loading', 'PHASE') } }), stepAfter(snapshot({ data })),
-      snapshot({ state: 'interrupted' }), snapshot({ state: 'stopped', epochs: 6 }), FINETUNE, { directory: '/pictures/.thaw/runs/REASON', id: 'REASON', reason: 'REASON' },
+      undefined, snapshot({ state: 'waiting', epochs: 0, snapshot: { phase: phase('waiting', 'Waiting for the device, 2 ahead') } }),
+      snapshot({ epochs: 0, snapshot: { phase: phase('features', 'Computing features, 3 of 9 images') } }), stepAfter(snapshot({ data })),
+      snapshot({ state: 'interrupted' }), snapshot({ state: 'stopped', epochs: 6 }), snapshot({ state: 'failed', epochs: 2, record: { failure } }), FINETUNE,
+      { directory: '/pictures/.thaw/runs/FILE', id: 'FILE', reason: '"FILE" is a link, and links are not followed' },
     ];
+    const recorded = new Set<string>();
     for (const run of runs) {
       await panel.run(run);
       assert.deepEqual(await english(), [], run && 'state' in run ? run.state : 'none');
+      for (const text of (await panel.page.locator('#app').textContent() ?? '').match(/⟦[^⟦⟧]*⟧/g) ?? []) recorded.add(text);
     }
+    for (const text of [
+      '⟦Waiting for the device, 2 ahead⟧', '⟦Computing features, 3 of 9 images⟧', '⟦The loss stopped being a number in epoch 3, step 4⟧', `⟦${failure.next}⟧`, '⟦The file is empty⟧',
+      '⟦The same image is in the class "ants", as "FILE"⟧', '⟦Beside the split folders, ignored: "FILE"⟧', '⟦"FILE" is a link, and links are not followed⟧',
+    ]) assert.ok(recorded.has(text), `${text} in ${[...recorded].join(' ')}`);
     await panel.run(stepAfter(snapshot({ data })));
     await panel.page.locator('.page-run .chart-frame').first().press('Home');
     assert.deepEqual(await english(), [], 'the cursor');
@@ -285,7 +298,7 @@ describe('the panel', () => {
     await panel.send({ type: 'comparison', comparison: { runs: TESTED.runs, pairs, verdict: verdictOn(TESTED.runs, pairs, createLocaliser(words)) } });
     assert.deepEqual(await english(), [], 'a comparison');
     assert.match(await panel.text('.verdict strong'), /^⟦Take (?:freeze|finetune):⟧$/);
-    await panel.send({ type: 'classification', classification: { ...classified(), run: 'freeze', score: '', images: [{ type: 'unreadable', path: 'FILE', name: 'FILE', reason: 'REASON' }] } });
+    await panel.send({ type: 'classification', classification: { ...classified(), run: 'freeze', score: '', images: [{ type: 'unreadable', path: 'FILE', name: 'FILE', reason: 'It can\'t be decoded (FILE)' }] } });
     await panel.send({ type: 'show', tab: 'classify' });
     assert.deepEqual(await english(), [], 'classified images');
     await panel.send({ type: 'show', tab: 'compare' });

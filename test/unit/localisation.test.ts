@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import ts from 'typescript';
 import { differences, makeBundle, messagesOf } from '../../scripts/l10n.mjs';
 import { createLocaliser, ENGLISH } from '../../src/protocol/localiser.js';
+import TEMPLATES from '../../src/protocol/recordedTemplates.json';
 import type { RunResult } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
 import { compareRuns } from '../../src/runs/compareRuns.js';
@@ -21,9 +22,10 @@ const PSEUDO = Object.fromEntries(Object.keys(JSON.parse(BUNDLE) as object).map(
 
 describe('the bundle', () => {
   test('holds what the source says, nothing less and nothing more (else: npm run l10n)', () => {
-    const made = makeBundle();
-    assert.deepEqual(differences(made, BUNDLE), []);
-    assert.equal(made, BUNDLE);
+    const { bundle, templates } = makeBundle();
+    assert.deepEqual(differences(bundle, BUNDLE), []);
+    assert.equal(bundle, BUNDLE);
+    assert.deepEqual(JSON.parse(templates), TEMPLATES);
   });
 
   test('that lacks a message or has one too many is told from the right one', () => {
@@ -61,7 +63,7 @@ describe('a localiser', () => {
 /** Letters of a text that no message brought along, with what comes from the run itself taken away. */
 function untranslated(text: string): string {
   const own = [
-    /freeze|finetune/gi, /hymenoptera|ants|bees/g, /EfficientNet-Lite0|efficientnet_lite0/g, /NVIDIA RTX 4090, 24 GiB/g, /\b(?:img\/s|[KMG]iB|M)\b/g, /PHASE/g, /FAILURE/g,
+    /freeze|finetune/gi, /hymenoptera|ants|bees/g, /EfficientNet-Lite0|efficientnet_lite0/g, /NVIDIA RTX 4090, 24 GiB/g, /\b(?:img\/s|[KMG]iB|M)\b/g,
   ].reduce((rest, pattern) => rest.replaceAll(pattern, ''), text);
   let rest = own;
   for (let inner = ''; inner !== rest;) {
@@ -99,9 +101,9 @@ describe('in another language', () => {
 
   test('the Run tab says nothing in English, in any state', () => {
     assert.equal(t('Stop'), '⟦Stop⟧');
-    const failure = { code: 'x', message: 'FAILURE', next: 'FAILURE' };
+    const failure = { code: 'image-gone', message: 'bees can\'t be read any more: The file is empty', next: 'Put the image back, or train again without it' };
     const runs: RunSnapshot[] = [
-      snapshot({ state: 'waiting', epochs: 0 }), snapshot({ state: 'starting', epochs: 0 }), snapshot({ epochs: 0, snapshot: { phase: phase('loading', 'PHASE') } }),
+      snapshot({ state: 'waiting', epochs: 0 }), snapshot({ state: 'starting', epochs: 0 }), snapshot({ epochs: 0, snapshot: { phase: phase('features', 'Computing features, 3 of 9 images') } }),
       stepAfter(snapshot()), snapshot({ strategy: 'freeze' }), snapshot({ data: 'not yet', epochs: 1 }), snapshot({ data: { ...split, classes: ['ants'], leftOutCount: 3 } }),
       ...(['interrupted', 'stopped', 'failed'] as const).flatMap((state) => [snapshot({ state, epochs: 0 }), snapshot({ state, epochs: 6 })]),
       snapshot({ state: 'failed', epochs: 1, record: { failure } }), finished('finetune'), finished('finetune', { accuracySplit: 'test' }, { data: split }),
