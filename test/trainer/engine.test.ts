@@ -209,11 +209,15 @@ test('somebody else\'s TensorFlow folder is used through links, and nothing is w
   }
 });
 
-test('the addon passes a configuration on to TensorFlow, and says when it is none', { skip: existsSync('/proc/self/task') ? false : 'needs /proc' }, () => {
+test('the addon passes a configuration on to TensorFlow, and says when it is none', { skip: existsSync('/proc/self/task') ? false : 'needs /proc' }, async (context) => {
   const runtime = findRuntime();
   assert.ok(runtime);
+  // This build's addon, whichever lies beside the libraries.
+  const folder = mkdtempSync(path.join(tmpdir(), 'thaw-engine-'));
+  context.after(() => { rmSync(folder, { recursive: true, force: true }); });
+  const addon = await addonFor({ ...runtime, source: 'configured' }, { THAW_HOME: folder }, path.resolve('dist', ADDON_FILE));
   const script = 'const m = { exports: {} }; process.dlopen(m, process.argv[1]); process.stdout.write(String(require("fs").readdirSync("/proc/self/task").length))';
-  const load = (config: string): { stdout: string; stderr: string } => spawnSync(process.execPath, ['-e', script, path.join(runtime.directory, LIBRARY_FOLDER, ADDON_FILE)], {
+  const load = (config: string): { stdout: string; stderr: string } => spawnSync(process.execPath, ['-e', script, addon], {
     encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2', TF_NUM_INTRAOP_THREADS: '', [CONFIG_VARIABLE]: config },
   });
   // intra_op_parallelism_threads, field 2: seen in how many threads there are.
