@@ -31,7 +31,10 @@ const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const interval = v.tuple([share, share]);
 
-/** How the layers learn: every number that the loop uses. Stored whole in run.json. */
+/**
+ * How the layers learn: every number that the loop uses. Stored whole in run.json. What was added later is optional and defaults to what older
+ * runs did, so that they still read.
+ */
 export const recipeSchema = v.strictObject({
   name: v.pipe(v.string(), v.maxLength(64)),
   epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
@@ -44,6 +47,8 @@ export const recipeSchema = v.strictObject({
     /** On few images the batch is made smaller, down to 4, until an epoch has this many steps. */
     leastSteps: v.pipe(count, v.minValue(1)),
     learningRate: positive,
+    /** Of `sgd`. */
+    momentum: v.optional(share, 0.9),
     weightDecay: positive,
   }),
   /** Every layer, after the head; absent for freeze. */
@@ -64,6 +69,9 @@ export const recipeSchema = v.strictObject({
   })),
 });
 export type Recipe = v.InferOutput<typeof recipeSchema>;
+
+/** A recipe in a file of its own, where `$schema` tells an editor what the fields are. */
+export const recipeFileSchema = v.strictObject({ $schema: v.optional(v.pipe(v.string(), v.maxLength(4096))), ...recipeSchema.entries });
 
 const device = v.strictObject({
   kind: v.picklist(['gpu', 'cpu']),

@@ -6,7 +6,7 @@ import type { Command } from './commands/command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
   train: {
-    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME | --weights NAME] [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--set KEY=VALUE]… [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
     summary: 'train on a folder of images, one subfolder a class',
     load: async () => (await import('./commands/train.js')).trainCommand,
   },
@@ -17,8 +17,13 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
   },
   estimate: {
     usage: 'estimate FOLDER [--backbone NAME | --weights NAME] [--json]',
-    summary: 'how long freeze and finetune would take, measured on two batches',
+    summary: 'how long freeze and finetune would take by the default recipe, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
+  },
+  recipes: {
+    usage: 'recipes [NAME] [--strategy freeze|finetune] [--backbone NAME] [--json]',
+    summary: 'the recipes there are, or one of them, as a file that train --recipe takes when a strategy is given',
+    load: async () => (await import('./commands/recipes.js')).recipesCommand,
   },
   runs: {
     usage: 'runs [DIR] [--json]',

@@ -19,6 +19,8 @@ import { cacheCapBytes, configuredThreads } from './environment.js';
 export interface Estimate {
   readonly freeze: { readonly seconds: number };
   readonly finetune: { readonly seconds: number };
+  /** The recipe that it is for. */
+  readonly recipe: string;
   readonly device: string;
   readonly images: number;
 }
@@ -76,7 +78,7 @@ export async function estimate(folder: string, pretrained: Pretrained, environme
     const head = trained * recipe.head.epochs * HEAD_SECONDS_PER_IMAGE;
     const freeze = startSeconds + images * missingShare * perFeature + head;
     const perEpoch = (trained / recipe.batch) * stepSeconds + (held + Math.min(body.reestimateImages, trained)) * perFeature;
-    return { freeze: { seconds: freeze }, finetune: { seconds: freeze + recipe.epochs * perEpoch }, device: engine.device.name, images };
+    return { freeze: { seconds: freeze }, finetune: { seconds: freeze + recipe.epochs * perEpoch }, recipe: recipe.name, device: engine.device.name, images };
 
     async function measureSteps(available: readonly LabelledImage[]): Promise<number> {
       if (body === undefined || available.length === 0) throw new ThawError('input', 'no-usable-images', `None of the images tried in ${folder} can be decoded`, 'Run `thaw inspect` on the folder to see why');

@@ -26,6 +26,7 @@ import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from
 import { evaluateHead, featureShape, startHead, trainHead, type FeatureSet, type FeatureShape, type HeadResult } from '../training/freeze.js';
 import type { EpochReport, Evaluation, LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
+import { requireFit } from '../training/recipes.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
 import { GpuSampler } from './gpuSampler.js';
 import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueue } from './environment.js';
@@ -73,6 +74,7 @@ class TrainingJob {
   async run(): Promise<void> {
     const { writer, options } = this;
     const { configuration } = writer.record;
+    requireFit(configuration.recipe, configuration.strategy);
     this.phase('waiting', 'Waiting for the device');
     const queue = await deviceQueue(options.environment);
     const device = await waitForDevice(queue.name, {

@@ -1,9 +1,30 @@
 // Recipes: how the layers learn, as data. `default` is the best we know; docs/recipes.md has the measurements behind it.
+import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Recipe, Strategy } from '../protocol/run.js';
+
+export const RECIPE_NAMES = ['default', 'fast'] as const;
+export type RecipeName = (typeof RECIPE_NAMES)[number];
+
+/** A line about each. */
+export const RECIPE_SUMMARIES: Readonly<Record<RecipeName, string>> = {
+  default: 'the best we know; docs/recipes.md has the measurements',
+  fast: 'default with 2 epochs of all layers instead of 5, for a first look; freeze is default\'s',
+};
+
+/** Epochs of all layers under `fast`. */
+const FAST_EPOCHS = 2;
 
 export interface RecipeOptions {
   readonly epochs?: number | undefined;
   readonly batch?: number | undefined;
+}
+
+/** The recipe of a name, for a strategy and a backbone. */
+export function recipeNamed(name: RecipeName, strategy: Strategy, backbone: BackboneName): Recipe {
+  switch (name) {
+    case 'default': return defaultRecipe(strategy, backbone);
+    case 'fast': return { ...defaultRecipe(strategy, backbone, strategy === 'finetune' ? { epochs: FAST_EPOCHS } : {}), name };
+  }
 }
 
 /**
@@ -11,17 +32,12 @@ export interface RecipeOptions {
  * layers for finetune (whose head is always trained first, by the recipe's own numbers).
  */
 export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, options: RecipeOptions = {}): Recipe {
-  const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, weightDecay: 0 } as const;
-  if (strategy === 'freeze') {
-    const epochs = options.epochs ?? head.epochs;
-    const batch = options.batch ?? head.batch;
-    const leastSteps = options.batch === undefined ? head.leastSteps : 1; // a batch that was asked for is kept
-    return { name: 'default', epochs, batch, head: { ...head, epochs, batch, leastSteps } };
-  }
-  return {
+  const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 } as const;
+  if (strategy === 'freeze') return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
+  return withOptions({
     name: 'default',
-    epochs: options.epochs ?? 5,
-    batch: options.batch ?? 16,
+    epochs: 5,
+    batch: 16,
     head,
     body: {
       learningRate: 3e-4,
@@ -36,5 +52,33 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
       flip: true,
       crop: true,
     },
-  };
+  }, options);
+}
+
+/** A recipe with other epochs or another batch: those of the body, or of the last layer where that is all that learns. */
+export function withOptions(recipe: Recipe, options: RecipeOptions): Recipe {
+  const { epochs = recipe.epochs, batch = recipe.batch } = options;
+  if (recipe.body !== undefined) return { ...recipe, epochs, batch };
+  const leastSteps = options.batch === undefined ? recipe.head.leastSteps : 1; // a batch that was asked for is kept
+  return { ...recipe, epochs, batch, head: { ...recipe.head, epochs, batch, leastSteps } };
+}
+
+/**
+ * Refuses a recipe that another strategy is meant by, or one of whose numbers would do nothing.
+ * @throws ThawError `unfit-recipe`, naming the field
+ */
+export function requireFit(recipe: Recipe, strategy: Strategy): void {
+  const unfit = (message: string, next: string): ThawError => new ThawError('input', 'unfit-recipe', message, next);
+  if (strategy === 'finetune' && recipe.body === undefined) {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} has no body, so it trains the last layer alone`, 'Use it with --strategy freeze, or give it a body');
+  }
+  if (recipe.body === undefined) {
+    for (const field of ['epochs', 'batch'] as const) {
+      if (recipe[field] !== recipe.head[field]) {
+        throw unfit(`The recipe says ${field} ${recipe[field]} and head.${field} ${recipe.head[field]}, but without a body there is only one of them`, 'Give both the same number');
+      }
+    }
+  } else if (strategy === 'freeze') {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} has a body, which trains every layer`, 'Use it with --strategy finetune, or remove its body');
+  }
 }

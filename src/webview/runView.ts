@@ -197,6 +197,7 @@ function facts(run: RunSnapshot): string[] {
       t('{0} train', formatCount(data.train)), t('{0} val', formatCount(data.validation)), data.test > 0 && t('{0} test', formatCount(data.test)),
       data.classes.length === 1 ? t('1 class') : t('{0} classes', formatCount(data.classes.length)),
     )] : []),
+    ...(configuration.recipe.name === 'default' ? [] : [t('recipe {0}', shortened(configuration.recipe.name, 32))]),
     listed(t('seed {0}', configuration.seed), data?.layout === 'split' && t('split seed {0}', configuration.splitSeed)),
     ...(data && data.leftOutCount > 0 ? [data.leftOutCount === 1 ? t('1 image left out') : t('{0} images left out', formatCount(data.leftOutCount))] : []),
   ];

@@ -226,7 +226,7 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeez
       assert.ok(maximumError(evaluateHead(engine, set, head, classes).probabilities, expected.probabilities) <= FORWARD);
 
       const learningRate = 0.01;
-      const trained = await trainHead(engine, set, set, classes, head, { optimizer: 'sgd', epochs: 1, batch: labels.length, leastSteps: 1, learningRate, weightDecay: 0 }, new SeededRandom(0, 'order'),
+      const trained = await trainHead(engine, set, set, classes, head, { optimizer: 'sgd', epochs: 1, batch: labels.length, leastSteps: 1, learningRate, momentum: 0.9, weightDecay: 0 }, new SeededRandom(0, 'order'),
         { onEpoch: () => undefined, stopRequested: () => false });
       for (const suffix of ['weight', 'bias'] as const) {
         const exact = golden.value(`frozen/gradient/${graph.head}.${suffix}`);

@@ -13,7 +13,7 @@ export const estimateCommand: Command = async (args) => {
   if (values.json) {
     printJson(measured);
   } else {
-    process.stdout.write(`${formatCount(measured.images)} images on ${measured.device}, measured on two batches\n`
+    process.stdout.write(`${formatCount(measured.images)} images on ${measured.device}, by the default recipe, measured on two batches\n`
       + `  freeze    about ${inWords(measured.freeze.seconds)}\n  finetune  about ${inWords(measured.finetune.seconds)}\n`);
   }
   return EXIT.done;

@@ -9,23 +9,25 @@ import { STRATEGIES, type RunRecord } from '../../protocol/run.js';
 import { defaultWorkspace, storedDatasetPath } from '../../runs/datasetFolder.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../../runs/runFolder.js';
 import { RunWriter } from '../../runs/runWriter.js';
-import { defaultRecipe } from '../../training/recipes.js';
 import { train } from '../train.js';
 import { InterruptSignal, printJson, requiredArgument, wholeNumber, type Command } from './command.js';
 import { pretrainedOf } from './pretrained.js';
 import { ProgressLine } from './progressLine.js';
+import { recipeOf } from './recipeOption.js';
 
 export const trainCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({
     args: [...args], allowPositionals: true,
     options: {
-      strategy: { type: 'string' }, backbone: { type: 'string' }, weights: { type: 'string' }, epochs: { type: 'string' }, batch: { type: 'string' },
+      strategy: { type: 'string' }, backbone: { type: 'string' }, weights: { type: 'string' }, recipe: { type: 'string' },
+      set: { type: 'string', multiple: true }, epochs: { type: 'string' }, batch: { type: 'string' },
       seed: { type: 'string', default: '0' }, 'split-seed': { type: 'string', default: '0' }, runs: { type: 'string' }, json: { type: 'boolean', default: false },
     },
   });
   const strategy = STRATEGIES.find((known) => known === values.strategy);
   if (strategy === undefined) throw new ThawError('input', 'bad-arguments', `--strategy ${values.strategy === undefined ? 'is missing' : `${JSON.stringify(values.strategy)} is unknown`}`, `Use --strategy ${STRATEGIES.join(' or --strategy ')}`);
   const pretrained = pretrainedOf(values);
+  const recipe = await recipeOf(values, strategy, pretrained.backbone);
   const given = path.resolve(requiredArgument(positionals, 0, 'FOLDER'));
   const dataset = await realpath(given).catch((error: unknown) => {
     throw new ThawError('input', 'no-such-folder', `There is no folder ${given}`, 'Give a folder with one subfolder of images per class', { cause: error });
@@ -39,7 +41,7 @@ export const trainCommand: Command = async (args) => {
       strategy, ...pretrained, colour: 'rgb',
       seed: wholeNumber(values.seed, '--seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
       splitSeed: wholeNumber(values['split-seed'], '--split-seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
-      recipe: defaultRecipe(strategy, pretrained.backbone, { epochs: wholeNumber(values.epochs, '--epochs', 1, 1000), batch: wholeNumber(values.batch, '--batch', 1, 4096) }),
+      recipe,
     },
   };
   const directory = await createRunFolder(runsFolder, record);

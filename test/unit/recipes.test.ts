@@ -1,0 +1,115 @@
+// Recipes from outside: names, files, and fields set on the command line.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import * as v from 'valibot';
+import { ThawError } from '../../src/protocol/errors.js';
+import { recipeSchema, STRATEGIES, type Recipe } from '../../src/protocol/run.js';
+import { recipeOf } from '../../src/trainer/commands/recipeOption.js';
+import { readRecipeFile, setField } from '../../src/training/recipeFile.js';
+import { defaultRecipe, RECIPE_NAMES, recipeNamed, requireFit } from '../../src/training/recipes.js';
+
+const finetune = defaultRecipe('finetune', 'resnet18');
+const freeze = defaultRecipe('freeze', 'resnet18');
+
+function refused(code: string, ...said: readonly RegExp[]): (error: unknown) => true {
+  return (error) => {
+    assert.ok(error instanceof ThawError);
+    assert.equal(error.code, code);
+    for (const words of said) assert.match(`${error.message}. ${error.next}`, words);
+    return true;
+  };
+}
+
+test('every recipe of ours fits its strategy, and the schema changes nothing in it', () => {
+  for (const name of RECIPE_NAMES) {
+    for (const strategy of STRATEGIES) {
+      const recipe = recipeNamed(name, strategy, 'resnet18');
+      assert.equal(recipe.name, name);
+      assert.deepEqual(v.parse(recipeSchema, recipe), recipe, 'a field with a default is missing');
+      requireFit(recipe, strategy);
+    }
+  }
+});
+
+test('a run from before a field was there reads as what it did', () => {
+  const { momentum: _, ...head } = freeze.head;
+  assert.deepEqual(v.parse(recipeSchema, { ...freeze, head }), freeze);
+});
+
+describe('--set', () => {
+  test('sets a field of its own type', () => {
+    assert.equal(setField(finetune, 'body.learningRate=1e-4').body?.learningRate, 1e-4);
+    assert.equal(setField(finetune, 'body.flip=false').body?.flip, false);
+    assert.equal(setField(finetune, 'body.batchNorm=batch').body?.batchNorm, 'batch');
+    assert.equal(setField(finetune, 'head.epochs=3').head.epochs, 3);
+    assert.equal(setField(finetune, 'epochs=3').head.epochs, finetune.head.epochs);
+    assert.equal(setField(finetune, 'name=a=b').name, 'a=b');
+  });
+  test('without a body, epochs and batch are those of the last layer', () => {
+    for (const assignment of ['epochs=3', 'head.epochs=3']) {
+      const recipe = setField(freeze, assignment);
+      assert.deepEqual([recipe.epochs, recipe.head.epochs], [3, 3]);
+      requireFit(recipe, 'freeze');
+    }
+  });
+  test('refuses what is no field, with the nearest name', () => {
+    for (const [written, meant] of [['body.learnigRate', 'body\\.learningRate'], ['momentun', '(?:head|body)\\.momentum'], ['epoch', 'epochs'], ['__proto__', '.']] as const) {
+      assert.throws(() => setField(finetune, `${written}=1`), refused('bad-recipe', new RegExp(`nearest is ${meant}`)));
+    }
+    assert.throws(() => setField(finetune, 'body=1'), refused('bad-recipe', /body is a group.*body\.flip/));
+    assert.throws(() => setField(finetune, 'epochs'), refused('bad-recipe', /no value/));
+  });
+  test('refuses a value of another type or outside the bounds, naming the field', () => {
+    for (const [assignment, words] of [
+      ['epochs=many', /epochs is a number/], ['epochs=', /epochs is a number/], ['epochs=0', /epochs/], ['epochs=1.5', /epochs/], ['epochs=Infinity', /epochs/],
+      ['body.momentum=2', /body\.momentum/], ['body.flip=yes', /body\.flip is true or false/], ['body.batchNorm=warm', /body\.batchNorm.*"frozen" \| "batch"/],
+    ] as const) assert.throws(() => setField(finetune, assignment), refused('bad-recipe', words), assignment);
+  });
+  test('refuses a field that the recipe has no place for', () => {
+    assert.throws(() => setField(freeze, 'body.flip=true'), refused('bad-recipe', /body\.flip has no place/));
+  });
+});
+
+describe('a recipe file', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'thaw-recipe-'));
+  const written = (value: unknown): string => {
+    const file = path.join(folder, 'recipe.json');
+    writeFileSync(file, typeof value === 'string' ? value : JSON.stringify(value));
+    return file;
+  };
+  test('is read as it was printed, and may name its schema', async () => {
+    assert.deepEqual(await readRecipeFile(written(finetune)), finetune);
+    assert.deepEqual(await readRecipeFile(written({ $schema: './recipe.schema.json', ...finetune })), finetune);
+  });
+  test('is refused with the field that is wrong', async () => {
+    const { name: _, ...nameless } = finetune;
+    for (const [value, words] of [
+      ['{', /is not JSON/], [[], /bad|expected|Invalid/i], [nameless, /name/], [{ ...finetune, epochs: '5' }, /epochs/], [{ ...finetune, colour: 'gray' }, /colour/],
+      [{ ...finetune, body: { ...finetune.body, learningRate: -1 } }, /body\.learningRate/], [`{"__proto__":{"a":1},${JSON.stringify(finetune).slice(1)}`, /__proto__/],
+      [' '.repeat(70_000), /larger than any recipe/],
+    ] as const) await assert.rejects(readRecipeFile(written(value)), refused('bad-recipe', words));
+    await assert.rejects(readRecipeFile(path.join(folder, 'none')), refused('no-such-recipe', /thaw recipes/));
+    await assert.rejects(readRecipeFile(folder), refused('bad-recipe', /not a regular file/));
+    rmSync(folder, { recursive: true });
+  });
+});
+
+test('a recipe of the other strategy, or one with two numbers for the same thing, is refused', () => {
+  assert.throws(() => { requireFit(freeze, 'finetune'); }, refused('unfit-recipe', /no body/));
+  assert.throws(() => { requireFit(finetune, 'freeze'); }, refused('unfit-recipe', /has a body/));
+  assert.throws(() => { requireFit({ ...freeze, epochs: 3 }, 'freeze'); }, refused('unfit-recipe', /head\.epochs 15/));
+});
+
+test('--recipe, --epochs and --set together: the last word is set\'s, and the name says that fields were changed', async () => {
+  const recipe = (values: Parameters<typeof recipeOf>[0]): Promise<Recipe> => recipeOf(values, 'finetune', 'resnet18');
+  assert.deepEqual(await recipe({}), finetune);
+  assert.equal((await recipe({ recipe: 'fast' })).epochs, 2);
+  assert.equal((await recipe({ recipe: 'fast', epochs: '4' })).epochs, 4);
+  const changed = await recipe({ recipe: 'fast', epochs: '4', set: ['epochs=6', 'body.crop=false'] });
+  assert.deepEqual([changed.epochs, changed.body?.crop, changed.name], [6, false, 'fast, changed']);
+  assert.equal((await recipe({ set: ['name=mine', 'batch=8'] })).name, 'mine');
+  await assert.rejects(recipe({ recipe: 'quick' }), refused('no-such-recipe', /"[^"]*quick"/));
+});
