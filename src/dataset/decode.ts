@@ -38,6 +38,33 @@ const EXTREME_PROPORTION = 8;
  * stands by itself after a file's name
  */
 export async function decodeImage(source: string | Buffer, preprocessing: Preprocessing): Promise<Uint8Array> {
+  const { data, resized, oversampling } = await decodeResized(source, preprocessing);
+  const { size } = preprocessing;
+  return cut(data, resized, oversampling, { left: centreOffset(resized.width, size), top: centreOffset(resized.height, size), width: size, height: size });
+}
+
+/** An image, resized, nothing cut off. */
+export interface WholeImage {
+  /** `[height, width, 3]` bytes. */
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** As `decodeImage`, but the whole of the resized image (of one more than eight times as long as wide, the middle). @throws as it */
+export async function decodeWholeImage(source: string | Buffer, preprocessing: Preprocessing): Promise<WholeImage> {
+  const { data, resized, oversampling } = await decodeResized(source, preprocessing);
+  return { ...resized, pixels: cut(data, resized, oversampling, { left: 0, top: 0, ...resized }) };
+}
+
+interface Resized {
+  /** `[height · oversampling, width · oversampling, 3]`. */
+  readonly data: Buffer;
+  readonly resized: { readonly width: number; readonly height: number };
+  readonly oversampling: 1 | 2;
+}
+
+async function decodeResized(source: string | Buffer, preprocessing: Preprocessing): Promise<Resized> {
   const bytes = typeof source === 'string' ? await readImageFile(source) : source;
   checkFormat(bytes);
   configure();
@@ -45,7 +72,7 @@ export async function decodeImage(source: string | Buffer, preprocessing: Prepro
   if (width * height > MAX_PIXELS) {
     throw imageError('oversized-image', `Too large: ${formatCount(width)} × ${formatCount(height)} pixels, the limit is ${formatCount(MAX_PIXELS / 1e6)} million`, 'Make the image smaller');
   }
-  const { resizeShortSide: short, size, kernel } = preprocessing;
+  const { resizeShortSide: short, kernel } = preprocessing;
   const extreme = Math.max(width, height) > EXTREME_PROPORTION * Math.min(width, height);
   const kept = extreme ? middleOf(width, height) : { left: 0, top: 0, width, height };
   const resized = resizedSize(kept.width, kept.height, short);
@@ -62,7 +89,7 @@ export async function decodeImage(source: string | Buffer, preprocessing: Prepro
     if (data.length !== resized.width * resized.height * oversampling ** 2 * 3) {
       throw new Error(`sharp gave ${info.width} × ${info.height} × ${info.channels} for ${resized.width} × ${resized.height} × 3`);
     }
-    return cutCentre(data, resized, oversampling, size);
+    return { data, resized, oversampling };
   } catch (error) {
     throw damaged(error);
   }
@@ -143,21 +170,20 @@ function middleOf(width: number, height: number): { left: number; top: number; w
   return width > height ? { left: start, top: 0, width: kept, height } : { left: 0, top: start, width, height: kept };
 }
 
-/** `data`: `[height · oversampling, width · oversampling, 3]`. */
-function cutCentre(data: Buffer, { width, height }: { width: number; height: number }, oversampling: 1 | 2, size: number): Uint8Array {
-  const left = centreOffset(width, size);
-  const top = centreOffset(height, size);
-  const pixels = new Uint8Array(size * size * 3);
+function cut(data: Buffer, { width }: { width: number }, oversampling: 1 | 2, part: { left: number; top: number; width: number; height: number }): Uint8Array {
+  const { left, top } = part;
+  const row = part.width * 3;
+  const pixels = new Uint8Array(row * part.height);
   if (oversampling === 1) {
-    for (let y = 0; y < size; y++) {
+    for (let y = 0; y < part.height; y++) {
       const from = ((top + y) * width + left) * 3;
-      pixels.set(data.subarray(from, from + size * 3), y * size * 3);
+      pixels.set(data.subarray(from, from + row), y * row);
     }
     return pixels;
   }
-  for (let y = 0, to = 0; y < size; y++) {
+  for (let y = 0, to = 0; y < part.height; y++) {
     let from = (((top + y) * 2 + 1) * width * 2 + left * 2 + 1) * 3;
-    for (let x = 0; x < size; x++, from += 6) {
+    for (let x = 0; x < part.width; x++, from += 6) {
       pixels[to++] = data[from] ?? 0;
       pixels[to++] = data[from + 1] ?? 0;
       pixels[to++] = data[from + 2] ?? 0;

@@ -8,7 +8,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import type { ContentCache } from './contentCache.js';
-import { decodeImage, readImageFile, type Preprocessing } from './decode.js';
+import { decodeImage, decodeWholeImage, readImageFile, type Preprocessing, type WholeImage } from './decode.js';
 import { errorCode } from './listing.js';
 import { readAhead } from './readAhead.js';
 
@@ -27,6 +27,13 @@ export interface SourceItem {
   /** `[size, size, 3]` bytes. */
   readonly pixels?: Uint8Array;
   /** Why there are none: a sentence that stands by itself after the file's name. */
+  readonly reason?: string;
+}
+
+/** `image` or `reason`, never both. */
+export interface WholeSourceItem {
+  readonly index: number;
+  readonly image?: WholeImage;
   readonly reason?: string;
 }
 
@@ -67,13 +74,24 @@ export class PixelSource {
     }
   }
 
+  /** The whole resized images, in order, decoded each time: they are kept nowhere. @throws the signal's reason once it is aborted */
+  streamWhole(images: readonly SourceImage[], signal?: AbortSignal): AsyncGenerator<WholeSourceItem, void, undefined> {
+    return readAhead(images.entries(), this.readAhead, async ([index, image]): Promise<WholeSourceItem> => {
+      try {
+        return { index, image: await this.decode(image, decodeWholeImage) };
+      } catch (error) {
+        return { index, reason: reasonOf(error) };
+      }
+    }, signal);
+  }
+
   /** One image's pixels. @throws ThawError as `decodeImage`, and `changed-image` when the file is no longer the one that was hashed */
   async get(image: SourceImage): Promise<Uint8Array> {
     const key = pixelKey(image.sha256, this.preprocessing);
     const expected = this.preprocessing.size ** 2 * 3;
     const kept = await this.cache.read('pixels', key);
     if (kept?.length === expected) return kept;
-    const pixels = await this.decode(image);
+    const pixels = await this.decode(image, decodeImage);
     const write = this.cache.write('pixels', key, pixels).catch((error: unknown) => { this.tellCacheProblem(error); });
     this.writes.add(write);
     void write.then(() => this.writes.delete(write));
@@ -89,25 +107,25 @@ export class PixelSource {
     try {
       return { index, pixels: await this.get(image) };
     } catch (error) {
-      return { index, reason: error instanceof ThawError ? error.message : `It can't be decoded (${errorCode(error)})` };
+      return { index, reason: reasonOf(error) };
     }
   }
 
-  private async decode(image: SourceImage): Promise<Uint8Array> {
+  private async decode<T>(image: SourceImage, decoder: Decoder<T>): Promise<T> {
     const file = path.join(this.root, image.path);
-    if (sizeOf(file) <= LARGE_FILE_BYTES) return this.decodeFile(file, image.sha256);
-    const decoded = this.large.then(() => this.decodeFile(file, image.sha256));
+    if (sizeOf(file) <= LARGE_FILE_BYTES) return this.decodeFile(file, image.sha256, decoder);
+    const decoded = this.large.then(() => this.decodeFile(file, image.sha256, decoder));
     this.large = decoded.catch(() => undefined);
     return decoded;
   }
 
-  private async decodeFile(file: string, sha256: string): Promise<Uint8Array> {
+  private async decodeFile<T>(file: string, sha256: string, decoder: Decoder<T>): Promise<T> {
     const bytes = await readImageFile(file);
     // Otherwise the pixels of another image would be kept under this one's name.
     if (createHash('sha256').update(bytes).digest('hex') !== sha256) {
       throw new ThawError('input', 'changed-image', 'The file has changed since it was listed', 'Train again');
     }
-    return decodeImage(bytes, this.preprocessing);
+    return decoder(bytes, this.preprocessing);
   }
 
   private tellCacheProblem(error: unknown): void {
@@ -115,6 +133,12 @@ export class PixelSource {
     this.cacheProblemTold = true;
     this.onCacheProblem?.(`Decoded images can't be kept in the cache (${errorCode(error)}); they are decoded again each time`);
   }
+}
+
+type Decoder<T> = (bytes: Buffer, preprocessing: Preprocessing) => Promise<T>;
+
+function reasonOf(error: unknown): string {
+  return error instanceof ThawError ? error.message : `It can't be decoded (${errorCode(error)})`;
 }
 
 /** Bytes of a file; 0 when it can't be known: what is wrong, reading it says. */

@@ -106,28 +106,45 @@ export interface TrainingOptions {
   readonly onStatistics?: (node: string, mean: Tensor1D, variance: Tensor1D) => void;
   /** Draws the zeros of dropout; without it, dropout does nothing. */
   readonly dropout?: { readonly seed: number };
+  /** The node whose output is wanted instead of the logits. Results inside are freed on the way: no gradient goes through. */
+  readonly until?: string;
+  /** The node whose output `x` is, instead of the images: only what comes after it runs. */
+  readonly from?: string;
 }
 
 /**
  * The network as gradients go through it, by TensorFlow's fused kernels. Intermediate results live as long as the gradient needs them.
  * Batch norm over frozen statistics is folded into its convolution as in inference, and the gradients of γ, β and the filter go through the
  * folding: over the feature map that leaves one addition, where the kernel for batch norm's own gradient takes four times as long.
- * @param x `[batch, height, width, 3]`, normalised; stays the caller's
- * @returns logits `[batch, classes]`; the caller's to dispose
+ * @param x `[batch, height, width, 3]`, normalised, or the output of `from`; stays the caller's
+ * @returns logits `[batch, classes]`, or the output of `until`; the caller's to dispose
  */
-export function trainingForward(engine: Engine, graph: Graph, parameters: ParameterTensors, x: Tensor4D, options: TrainingOptions): Tensor2D {
+export function trainingForward(engine: Engine, graph: Graph, parameters: ParameterTensors, x: Tensor, options: TrainingOptions): Tensor {
   const { tf } = engine;
   const steps = planSteps(graph, { fold: options.batchNorm === 'frozen', dropout: options.dropout !== undefined });
+  const placeOf = (output: string): number => {
+    const place = steps.findIndex((step) => step.output === output);
+    if (place < 0) throw new Error(`${graph.name} has no result called ${output} in training`);
+    return place;
+  };
+  const { from, until } = options;
+  const chosen = steps.slice(from === undefined ? 0 : placeOf(from) + 1, until === undefined ? undefined : placeOf(until) + 1);
+  const lastUse = new Map<string, PlannedStep>();
+  if (until !== undefined) for (const step of chosen) for (const input of step.inputs) lastUse.set(input, step);
   return tf.tidy(() => {
-    const results = new Map<string, Tensor>([[INPUT, x]]);
-    const folded = affines(tf, steps, parameters);
-    let logits: Tensor = x;
-    for (const step of steps) {
+    const results = new Map<string, Tensor>([[from ?? INPUT, x]]);
+    const folded = affines(tf, chosen, parameters);
+    let output = x;
+    for (const step of chosen) {
       const inputs = step.inputs.map((name) => value(results, name));
-      logits = runTraining(engine, graph, step, inputs, parameters, folded.get(step.node.name), options);
-      results.set(step.output, logits);
+      const run = (): Tensor => runTraining(engine, graph, step, inputs, parameters, folded.get(step.node.name), options);
+      output = until === undefined ? run() : tf.tidy(run);
+      results.set(step.output, output);
+      for (const input of new Set(step.inputs)) {
+        if (lastUse.get(input) === step && input !== (from ?? INPUT)) results.get(input)?.dispose();
+      }
     }
-    return logits as Tensor2D;
+    return output;
   });
 }
 

@@ -39,7 +39,9 @@ export const recipeSchema = v.strictObject({
   name: v.pipe(v.string(), v.maxLength(64)),
   epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
   batch: v.pipe(count, v.minValue(1), v.maxValue(4096)),
-  /** The last layer on cached features: the whole of freeze, the first phase of finetune. */
+  /** Above so many training images, another batch. */
+  batchAbove: v.optional(v.strictObject({ images: count, batch: v.pipe(count, v.minValue(1), v.maxValue(4096)) })),
+  /** The last layer on cached features: the whole of freeze, the first phase of finetune. Unused where `body.headStart` is `random`. */
   head: v.strictObject({
     optimizer: v.picklist(['adam', 'sgd']),
     epochs: v.pipe(count, v.minValue(1), v.maxValue(1000)),
@@ -51,21 +53,41 @@ export const recipeSchema = v.strictObject({
     momentum: v.optional(share, 0.9),
     weightDecay: positive,
   }),
-  /** Every layer, after the head; absent for freeze. */
+  /** Through the whole network each epoch; absent where the last layer learns on cached features alone. */
   body: v.optional(v.strictObject({
     learningRate: positive,
     /** Multiplies the rate of the last layer. */
     headLearningRateFactor: positive,
+    /** Of PyTorch's SGD: v ← momentum · v + gradient, parameter ← parameter − rate · v. */
     momentum: share,
     weightDecay: positive,
     warmupShare: share,
+    /** Half a cosine down to 0, or times `decayFactor` every `decayEpochs` epochs. */
+    schedule: v.optional(v.picklist(['cosine', 'step']), 'cosine'),
+    decayEpochs: v.optional(v.pipe(count, v.minValue(1)), 10),
+    decayFactor: v.optional(share, 0.1),
+    /** What learns: every parameter (finetune), or those of the last layer (freeze). */
+    trains: v.optional(v.picklist(['all', 'head']), 'all'),
+    /** The last layer begins as the head trained on cached features, or as PyTorch's default, random. */
+    headStart: v.optional(v.picklist(['trained', 'random']), 'trained'),
+    /** An epoch in batches of one size up to an image, or of exactly `batch` images and a remainder, as PyTorch's DataLoader makes them. */
+    batches: v.optional(v.picklist(['even', 'remainder']), 'even'),
     clipNorm: positive,
+    /** `batch`: normalised by the batch's own statistics, and the running ones drift towards them, whatever learns. */
     batchNorm: v.picklist(['frozen', 'batch']),
     batchNormMomentum: share,
     /** Training images from which running statistics are estimated anew before each validation; 0: none. */
     reestimateImages: count,
     flip: v.boolean(),
+    /** A square of the input's size out of the stored one, drawn at random; else the middle. */
     crop: v.boolean(),
+    /** Instead of `crop`: torchvision's RandomResizedCrop of the whole resized image, decoded anew each epoch. */
+    resizedCrop: v.optional(v.strictObject({
+      /** Least and largest share of the image's area. */
+      scale: v.tuple([share, share]),
+      /** Least and largest proportion, width to height. */
+      ratio: v.tuple([v.pipe(v.number(), v.minValue(0.01), v.maxValue(100)), v.pipe(v.number(), v.minValue(0.01), v.maxValue(100))]),
+    })),
   })),
 });
 export type Recipe = v.InferOutput<typeof recipeSchema>;

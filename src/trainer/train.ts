@@ -6,7 +6,7 @@ import { assembleDataset, runData, type Dataset } from '../dataset/assemble.js';
 import { ContentCache } from '../dataset/contentCache.js';
 import { requireDiskSpace } from '../dataset/diskSpace.js';
 import { hashImages } from '../dataset/hashing.js';
-import { listDataset } from '../dataset/listing.js';
+import { listDataset, type Listing } from '../dataset/listing.js';
 import { missingPixelBytes, PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { wilsonInterval } from '../metrics/intervals.js';
@@ -21,12 +21,12 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import type { RunWriter } from '../runs/runWriter.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { cacheFolder } from '../storage/folders.js';
-import { extractFeatures, featureKey, featureWidth, requireFeatureMemory, type FeatureExtraction } from '../training/features.js';
+import { extractFeatures, featureKey, featureWidth, requireFeatureMemory, type ContentImage, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
-import { evaluateHead, featureShape, startHead, trainHead, type FeatureSet, type FeatureShape, type HeadResult } from '../training/freeze.js';
-import type { EpochReport, Evaluation, LoopHooks } from '../training/loop.js';
+import { evaluateHead, featureShape, startHead, trainHead, type FeatureSet, type FeatureShape } from '../training/freeze.js';
+import { newHead, type EpochReport, type Evaluation, type Head, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
-import { requireFit } from '../training/recipes.js';
+import { batchFor, needsFeatures, requireFit } from '../training/recipes.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
 import { GpuSampler } from './gpuSampler.js';
 import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueue } from './environment.js';
@@ -107,23 +107,9 @@ class TrainingJob {
         const content = hashes.get(image.path);
         return content?.sha256 === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];
       });
-      const { graph, weights } = backbone;
-      const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph));
-      await requireDiskSpace(cacheFolder(options.environment), await missingPixelBytes(contents, source.preprocessing, cache)
-        + await cache.missingBytes('features', featureKeys, featureWidth(graph) * 4));
-      requireFeatureMemory(graph, contents.length);
-      const features = await extractFeatures(contents, {
-        engine, graph: backbone.graph, folded: backbone.folded, weightsSha256: backbone.weights.sha256, source, cache,
-        onProgress: (done, total) => { this.phase('features', `Computing features, ${String(done)} of ${String(total)} images`, done, total); },
-        stopRequested: () => this.stopRequested(),
-      });
-      if (features.stopped) throw new Stopped();
-      const dataset = assembleDataset(listing, hashes, features.unusable, { splitSeed: configuration.splitSeed });
-      await writer.update({ data: runData(dataset) });
-      await writer.writeSplit({ schemaVersion: 1, images: dataset.images.map(({ path: file, class: index, split, sha256 }) => ({ path: file, class: index, split, sha256 })) });
-
-      const outcome = await this.learn(engine, backbone, dataset, contents, features, source);
-      await this.conclude(backbone, dataset, outcome);
+      const outcome = await (needsFeatures(configuration.recipe) ? this.fromFeatures(engine, backbone, listing, hashes, contents, source, cache)
+        : this.fromImages(engine, backbone, listing, hashes, contents, source, cache));
+      await this.conclude(backbone, outcome.dataset, outcome);
       outcome.dispose();
       void cache.trim().catch(() => undefined); // housekeeping only: the next run tries again
     } finally {
@@ -133,10 +119,54 @@ class TrainingJob {
     }
   }
 
-  /** Head first; for finetune then all layers. */
+  /** Features of all images first: the dataset is what has them. */
+  private async fromFeatures(
+    engine: Engine, backbone: Backbone, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
+  ): Promise<Outcome> {
+    const { graph, weights } = backbone;
+    const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph));
+    await requireDiskSpace(cacheFolder(this.options.environment), await missingPixelBytes(contents, source.preprocessing, cache)
+      + await cache.missingBytes('features', featureKeys, featureWidth(graph) * 4));
+    requireFeatureMemory(graph, contents.length);
+    const features = await extractFeatures(contents, {
+      engine, graph: backbone.graph, folded: backbone.folded, weightsSha256: backbone.weights.sha256, source, cache,
+      onProgress: (done, total) => { this.phase('features', `Computing features, ${String(done)} of ${String(total)} images`, done, total); },
+      stopRequested: () => this.stopRequested(),
+    });
+    if (features.stopped) throw new Stopped();
+    const dataset = await this.assembled(listing, hashes, features.unusable);
+    return this.learn(engine, backbone, dataset, contents, features, source);
+  }
+
+  /** No features: every image is decoded once, to know which can be, and the whole network learns from a random last layer. */
+  private async fromImages(
+    engine: Engine, backbone: Backbone, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
+  ): Promise<Outcome> {
+    await requireDiskSpace(cacheFolder(this.options.environment), await missingPixelBytes(contents, source.preprocessing, cache));
+    const unusable = new Map<string, string>();
+    for await (const { index, pixels, reason } of source.stream(contents)) {
+      this.throwIfStopped();
+      if (pixels === undefined) unusable.set(contents[index]?.path ?? '', reason ?? 'it could not be decoded');
+      if ((index + 1) % 16 === 0) this.phase('features', `Decoding, ${String(index + 1)} of ${String(contents.length)} images`, index + 1, contents.length);
+    }
+    const dataset = await this.assembled(listing, hashes, unusable);
+    const { backbone: name, seed } = this.writer.record.configuration;
+    const graph = graphFor(name, dataset.classes.length);
+    return this.learnWhole(engine, backbone, dataset, source, newHead(graph.featureCount, dataset.classes.length, new SeededRandom(seed, 'head')));
+  }
+
+  private async assembled(listing: Listing, hashes: Hashes, unusable: ReadonlyMap<string, string>): Promise<Dataset> {
+    const { writer } = this;
+    const dataset = assembleDataset(listing, hashes, unusable, { splitSeed: writer.record.configuration.splitSeed });
+    await writer.update({ data: runData(dataset) });
+    await writer.writeSplit({ schemaVersion: 1, images: dataset.images.map(({ path: file, class: index, split, sha256 }) => ({ path: file, class: index, split, sha256 })) });
+    return dataset;
+  }
+
+  /** The last layer on features first; where the recipe has a body, then through the whole network. */
   private async learn(engine: Engine, backbone: Backbone, dataset: Dataset, contents: readonly { path: string }[], features: FeatureExtraction, source: PixelSource): Promise<Outcome> {
     const { configuration } = this.writer.record;
-    const { recipe, strategy, seed } = configuration;
+    const { recipe, seed } = configuration;
     const classes = dataset.classes.length;
     const rows = new Map(contents.map((content, index) => [content.path, index]));
     const graph = graphFor(configuration.backbone, classes);
@@ -147,7 +177,8 @@ class TrainingJob {
       ? { imagesPerSecond: features.computed / features.seconds, imagesPerSecondOf: 'features' as const }
       : undefined;
 
-    this.phase(strategy === 'freeze' ? 'training' : 'head', strategy === 'freeze' ? 'Training the last layer' : 'Training the last layer first');
+    if (recipe.body === undefined) this.phase('training', 'Training the last layer');
+    else this.phase('head', 'Training the last layer first');
     let headImages = 0;
     let headSeconds = 0;
     const head = await trainHead(engine, fit.features, held.features, classes, start, recipe.head, new SeededRandom(seed, 'order'), {
@@ -155,12 +186,12 @@ class TrainingJob {
       onEpoch: async (report) => {
         headImages += report.train.total;
         headSeconds += report.seconds;
-        if (strategy === 'freeze') await this.epoch(engine, report);
+        if (recipe.body === undefined) await this.epoch(engine, report);
       },
     });
-    if (strategy === 'freeze' || recipe.body === undefined) {
+    if (recipe.body === undefined) {
       return {
-        head, graph, validation: head.validation, bestEpoch: head.bestEpoch, epochs: head.epochs,
+        dataset, graph, validation: head.validation, bestEpoch: head.bestEpoch, epochs: head.epochs,
         stopped: head.epochs < recipe.head.epochs,
         speed: featureSpeed ?? { imagesPerSecond: headSeconds > 0 ? headImages / headSeconds : 0, imagesPerSecondOf: 'cached features' },
         parameters: () => withHead(engine, graph, backbone, head.head),
@@ -171,18 +202,29 @@ class TrainingJob {
     }
     if (head.epochs < recipe.head.epochs) throw new Stopped();
 
-    this.phase('training', 'Training all layers');
-    const beginning = withHead(engine, graph, backbone, head.head);
-    const result = await finetune(engine, graph, beginning, fit.images, held.images, source, { ...recipe, body: recipe.body },
+    return this.learnWhole(engine, backbone, dataset, source, head.head);
+  }
+
+  /** Through the whole network, from the last layer given. */
+  private async learnWhole(engine: Engine, backbone: Backbone, dataset: Dataset, source: PixelSource, head: Head): Promise<Outcome> {
+    const { recipe, seed, backbone: name } = this.writer.record.configuration;
+    const { body } = recipe;
+    if (body === undefined) throw new Error('a recipe without a body');
+    const graph = graphFor(name, dataset.classes.length);
+    const [train, validation, test] = (['train', 'validation', 'test'] as const).map((split) => dataset.images.filter((image) => image.split === split));
+    if (train === undefined || validation === undefined || test === undefined) throw new Error('three splits');
+    this.phase('training', body.trains === 'all' ? 'Training all layers' : 'Training the last layer through the whole network');
+    const beginning = withHead(engine, graph, backbone, head);
+    const result = await finetune(engine, graph, beginning, train, validation, source, { epochs: recipe.epochs, batch: batchFor(recipe, train.length), body },
       new SeededRandom(seed, 'finetune'), this.hooks(engine)).finally(() => { disposeParameters(beginning); });
     return {
-      head, graph, validation: result.validation, bestEpoch: result.bestEpoch, epochs: result.epochs,
+      dataset, graph, validation: result.validation, bestEpoch: result.bestEpoch, epochs: result.epochs,
       stopped: result.epochs < recipe.epochs,
       speed: { imagesPerSecond: result.imagesPerSecond, imagesPerSecondOf: 'training' },
-      parameters: () => new Map([...(result.parameters ?? [])].map(([name, tensor]) => [name, tensor.clone()])),
-      test: () => (test.images.length === 0 || result.parameters === undefined ? Promise.resolve(undefined)
-        : evaluateNetwork(engine, graph, result.parameters, test.images, source, { stopRequested: () => false })),
-      images: { validation: held.images, test: test.images },
+      parameters: () => new Map([...(result.parameters ?? [])].map(([key, tensor]) => [key, tensor.clone()])),
+      test: () => (test.length === 0 || result.parameters === undefined ? Promise.resolve(undefined)
+        : evaluateNetwork(engine, graph, result.parameters, test, source, { stopRequested: () => false })),
+      images: { validation, test },
       dispose: () => { disposeParameters(result.parameters); },
     };
   }
@@ -275,9 +317,11 @@ class TrainingJob {
   }
 }
 
+type Hashes = Awaited<ReturnType<typeof hashImages>>;
+
 /** What training left behind, whichever strategy it was. */
 interface Outcome {
-  readonly head: HeadResult;
+  readonly dataset: Dataset;
   readonly graph: Graph;
   readonly validation: Evaluation | undefined;
   readonly bestEpoch: number;

@@ -19,6 +19,9 @@ export interface ContentImage {
 /** Where pixels come from. */
 export type Pixels = Pick<PixelSource, 'stream' | 'preprocessing'>;
 
+/** Where whole resized images come from too, for a recipe that crops them at random. */
+export type WholePixels = Pixels & Partial<Pick<PixelSource, 'streamWhole'>>;
+
 export interface FeatureExtraction {
   /** `[images, positions, channels]`, in the order asked for; zeros for unusable images. */
   readonly values: Float32Array;

@@ -1,7 +1,8 @@
 // Finetune: every layer learns, from a head that was trained first on the frozen features (LP-FT, Kumar et al. 2022), so that a random
-// last layer doesn't tear up the backbone in its first steps.
-import type { Scalar, Tensor, Tensor1D, Tensor4D, Variable } from '@tensorflow/tfjs';
-import { cropInto } from '../dataset/augment.js';
+// last layer doesn't tear up the backbone in its first steps. A recipe may say otherwise: a random head, or a network that runs in training mode
+// while the last layer alone learns.
+import type { Scalar, Tensor, Tensor1D, Variable } from '@tensorflow/tfjs';
+import { cropInto, drawResizedCrop, resizedCropInto } from '../dataset/augment.js';
 import type { Engine } from '../engine/load.js';
 import { isBetter } from '../metrics/bestEpoch.js';
 import { foldBatchNorm, inferenceForward, normalise, trainingForward } from '../network/forward.js';
@@ -9,9 +10,9 @@ import { parameterSpecs, type Graph } from '../network/graph.js';
 import type { Parameters } from '../network/parameters.js';
 import { ThawError } from '../protocol/errors.js';
 import type { Recipe } from '../protocol/run.js';
-import type { ContentImage, Pixels } from './features.js';
-import { batchBounds, evaluateLogits, type Evaluation, type LoopHooks } from './loop.js';
-import { clipByGlobalNorm, SgdMomentum, warmUpCosine } from './optimizer.js';
+import type { ContentImage, Pixels, WholePixels } from './features.js';
+import { batchBounds, evaluateLogits, remainderBounds, type Evaluation, type LoopHooks } from './loop.js';
+import { clipByGlobalNorm, SgdMomentum, stepDecay, warmUpCosine } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
 export interface LabelledImage extends ContentImage {
@@ -29,6 +30,9 @@ export interface FinetuneResult {
   readonly imagesPerSecond: number;
 }
 
+/** What finetune draws: the order of images, crops, mirror images. */
+export type Draws = Pick<SeededRandom, 'permutation' | 'integer' | 'uniform'>;
+
 /** What finetune needs of a recipe. */
 export interface FinetuneRecipe {
   readonly epochs: number;
@@ -37,8 +41,9 @@ export interface FinetuneRecipe {
 }
 
 /**
- * Trains every layer: SGD with momentum, warm-up and half a cosine, gradients clipped by their global norm. After each epoch the running
- * statistics are estimated anew (if the recipe says so) and the validation images scored by the folded network. Keeps the best epoch.
+ * Trains every layer, or the last one as the recipe says, through the whole network: SGD with momentum, warm-up, half a cosine or steps,
+ * gradients clipped by their global norm. After each epoch the running statistics are estimated anew (if the recipe says so) and the validation
+ * images scored by the folded network. Keeps the best epoch.
  * @param parameters the start, head included; copied, so they stay the caller's
  * @throws ThawError `diverged` when the loss is no longer a number, `image-gone` when an image can't be read any more
  */
@@ -48,16 +53,16 @@ export async function finetune(
   parameters: Parameters,
   train: readonly LabelledImage[],
   validation: readonly LabelledImage[],
-  source: Pixels,
+  source: WholePixels,
   recipe: FinetuneRecipe,
-  random: SeededRandom,
+  random: Draws,
   hooks: LoopHooks,
 ): Promise<FinetuneResult> {
   const { body } = recipe;
   const { tf } = engine;
   const network = new TrainableNetwork(engine, graph, parameters, body);
   const optimizer = new SgdMomentum(tf, { momentum: body.momentum, weightDecay: (name) => (network.decays(name) ? body.weightDecay : 0) });
-  const bounds = batchBounds(train.length, recipe.batch);
+  const bounds = (body.batches === 'remainder' ? remainderBounds : batchBounds)(train.length, recipe.batch);
   const steps = bounds.length - 1;
   const classes = network.classes;
 
@@ -74,7 +79,8 @@ export async function finetune(
     for (let epoch = 1; epoch <= recipe.epochs; epoch++) {
       const began = performance.now();
       const order = [...random.permutation(train.length)].flatMap((index) => train[index] ?? []);
-      const batches = new BatchReader(graph, source, order, augmented);
+      const batches = body.resizedCrop === undefined ? new BatchReader(graph, source, order, augmented)
+        : new ResizedCropReader(graph, source, order, body.resizedCrop, body.flip, random);
       let step = 0;
       let correct = 0;
       let lossSum = 0;
@@ -82,7 +88,7 @@ export async function finetune(
       let trained = 0;
       for await (const { pixels, labels } of batches.read(bounds)) {
         if (hooks.stopRequested()) return result();
-        rate = body.learningRate * warmUpCosine((epoch - 1) * steps + step, recipe.epochs * steps, body.warmupShare);
+        rate = rateOf(epoch, (epoch - 1) * steps + step);
         const current = rate;
         const { loss, logits, gradients } = network.gradients(pixels, labels);
         const score = evaluateLogits(logits, labels, classes).score;
@@ -127,6 +133,13 @@ export async function finetune(
   } finally {
     optimizer.dispose();
     network.dispose();
+  }
+
+  function rateOf(epoch: number, step: number): number {
+    const all = recipe.epochs * steps;
+    if (body.schedule === 'cosine') return body.learningRate * warmUpCosine(step, all, body.warmupShare);
+    const warmup = Math.round(all * body.warmupShare);
+    return body.learningRate * (step < warmup ? (step + 1) / warmup : 1) * stepDecay(epoch, body.decayEpochs, body.decayFactor);
   }
 
   function augmented(margin: number): Crop {
@@ -183,34 +196,29 @@ interface Batch {
   readonly labels: Int32Array;
 }
 
-/** Turns images into batches of cropped pixels, in order. */
-class BatchReader {
-  constructor(
-    private readonly graph: Graph,
-    private readonly source: Pixels,
-    readonly images: readonly LabelledImage[],
-    /** Chooses the crop of an image, given by how much the stored square is larger than the crop. */
-    private readonly crop: (margin: number) => Crop,
-  ) {}
+/** Turns images into batches of pixels, in order. */
+abstract class Reader {
+  constructor(protected readonly graph: Graph, protected readonly source: WholePixels, readonly images: readonly LabelledImage[]) {}
+
+  /** Each image in turn: a function that writes its `[crop, crop, 3]` bytes into a batch, or why it can't be read. */
+  protected abstract items(): AsyncGenerator<{ readonly index: number; readonly reason?: string; write?(target: Uint8Array, offset: number): void }>;
 
   /** Batches between the bounds given (from batchBounds). */
   async *read(bounds: readonly number[]): AsyncGenerator<Batch> {
-    const size = this.graph.preprocessing.crop;
-    const stored = this.source.preprocessing.size;
-    const bytes = size * size * 3;
+    const bytes = this.graph.preprocessing.crop ** 2 * 3;
     let part = 1;
     let first = 0;
     let next = bounds[part] ?? 0;
     let pixels = new Uint8Array(next * bytes);
     let labels = new Int32Array(next);
-    for await (const item of this.source.stream(this.images)) {
+    for await (const item of this.items()) {
       const image = this.images[item.index];
       if (image === undefined) continue;
-      if (item.pixels === undefined) {
+      if (item.write === undefined) {
         throw new ThawError('run', 'image-gone', `${image.path} can't be read any more: ${item.reason ?? 'it is gone'}`, 'Put the image back, or train again without it');
       }
       const slot = item.index - first;
-      cropInto(pixels, slot * bytes, item.pixels, { stored, size, ...this.crop(stored - size) });
+      item.write(pixels, slot * bytes);
       labels[slot] = image.class;
       if (item.index + 1 < next) continue;
       yield { pixels, labels };
@@ -222,11 +230,56 @@ class BatchReader {
   }
 }
 
+/** Squares out of the stored squares. */
+class BatchReader extends Reader {
+  /** @param crop chooses the crop of an image, given by how much the stored square is larger than the crop */
+  constructor(graph: Graph, source: Pixels, images: readonly LabelledImage[], private readonly crop: (margin: number) => Crop) {
+    super(graph, source, images);
+  }
+
+  protected async *items(): ReturnType<Reader['items']> {
+    const size = this.graph.preprocessing.crop;
+    const stored = this.source.preprocessing.size;
+    for await (const { index, pixels, reason } of this.source.stream(this.images)) {
+      if (pixels === undefined) yield { index, ...(reason !== undefined && { reason }) };
+      else yield { index, write: (target, offset) => { cropInto(target, offset, pixels, { stored, size, ...this.crop(stored - size) }); } };
+    }
+  }
+}
+
+/** torchvision's RandomResizedCrop and RandomHorizontalFlip, of whole images. */
+class ResizedCropReader extends Reader {
+  constructor(
+    graph: Graph, source: WholePixels, images: readonly LabelledImage[],
+    private readonly bounds: NonNullable<NonNullable<Recipe['body']>['resizedCrop']>,
+    private readonly flip: boolean,
+    private readonly random: Draws,
+  ) {
+    super(graph, source, images);
+  }
+
+  protected async *items(): ReturnType<Reader['items']> {
+    const size = this.graph.preprocessing.crop;
+    if (this.source.streamWhole === undefined) throw new Error('this source has no whole images');
+    for await (const { index, image, reason } of this.source.streamWhole(this.images)) {
+      if (image === undefined) {
+        yield { index, ...(reason !== undefined && { reason }) };
+        continue;
+      }
+      const box = drawResizedCrop(image, this.bounds, this.random);
+      const flip = this.flip && this.random.integer(2) === 1;
+      yield { index, write: (target, offset) => { resizedCropInto(target, offset, image, box, size, flip); } };
+    }
+  }
+}
+
 /** The network with its trainable tensors as variables, and batch norm's running statistics beside them. */
 class TrainableNetwork {
   readonly variables = new Map<string, Variable>();
   readonly classes: number;
   private readonly statistics = new Map<string, Tensor1D>();
+  /** What doesn't learn. */
+  private readonly constants = new Map<string, Tensor>();
   private readonly decaying = new Set<string>();
   private readonly head = new Set<string>();
   /** Node → its running mean's and variance's names. */
@@ -237,8 +290,9 @@ class TrainableNetwork {
     for (const spec of parameterSpecs(graph)) {
       const tensor = start.get(spec.name);
       if (tensor === undefined) throw new Error(`parameter ${spec.name} is missing`);
-      if (spec.trainable) this.variables.set(spec.name, tf.variable(tensor, true));
-      else this.statistics.set(spec.name, tensor.clone() as Tensor1D);
+      if (spec.role === 'mean' || spec.role === 'variance') this.statistics.set(spec.name, tensor.clone() as Tensor1D);
+      else if (body.trains === 'all' || spec.node === graph.head) this.variables.set(spec.name, tf.variable(tensor, true));
+      else this.constants.set(spec.name, tensor.clone());
       if (spec.role === 'weight') this.decaying.add(spec.name);
       if (spec.node === graph.head) this.head.add(spec.name);
       if (spec.role === 'mean' || spec.role === 'variance') {
@@ -263,13 +317,17 @@ class TrainableNetwork {
     const { tf } = this.engine;
     let logits: Tensor | undefined;
     const x = normalise(this.engine, this.graph, pixels, labels.length);
+    const { batchNorm, batchNormMomentum, trains } = this.body;
+    // Where only the last layer learns, what comes before it needs no gradient, and its results no memory.
+    const below = trains === 'head' ? this.forward(x, batchNorm, batchNormMomentum, { until: this.graph.features }) : undefined;
     const { value, grads } = tf.variableGrads((): Scalar => {
-      const output = this.forward(x, this.body.batchNorm, this.body.batchNormMomentum);
+      const output = below === undefined ? this.forward(x, batchNorm, batchNormMomentum) : this.forward(below, batchNorm, batchNormMomentum, { from: this.graph.features });
       logits = tf.keep(output);
       const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), this.classes);
       return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(output), truth), 1)));
     }, [...this.variables.values()]);
     x.dispose();
+    below?.dispose();
     const byName = new Map<string, Tensor>();
     for (const [name, variable] of this.variables) {
       const gradient = grads[variable.name];
@@ -312,13 +370,13 @@ class TrainableNetwork {
   }
 
   private all(): Parameters {
-    return new Map<string, Tensor>([...this.variables, ...this.statistics]);
+    return new Map<string, Tensor>([...this.variables, ...this.constants, ...this.statistics]);
   }
 
-  private forward(x: Tensor4D, batchNorm: 'frozen' | 'batch', momentum: number): Tensor {
+  private forward(x: Tensor, batchNorm: 'frozen' | 'batch', momentum: number, part: { from?: string; until?: string } = {}): Tensor {
     const { tf } = this.engine;
     return trainingForward(this.engine, this.graph, this.all(), x, {
-      batchNorm,
+      batchNorm, ...part,
       onStatistics: (node, mean, variance) => {
         const names = this.running.get(node);
         if (names === undefined) throw new Error(`statistics of ${node}, which has none`);

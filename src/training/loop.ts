@@ -43,6 +43,11 @@ export function batchBounds(images: number, batch: number): number[] {
   return Array.from({ length: steps + 1 }, (_, index) => Math.round((index * images) / steps));
 }
 
+/** Boundaries of an epoch's batches as PyTorch's DataLoader makes them: `batch` images each, the last one what remains. */
+export function remainderBounds(images: number, batch: number): number[] {
+  return [...Array.from({ length: Math.ceil(images / batch) }, (_, index) => index * batch), images];
+}
+
 /** The batch of a small dataset: smaller than the recipe's, down to 4, so that an epoch has `leastSteps` steps. */
 export function fittedBatch(images: number, batch: number, leastSteps: number): number {
   return Math.min(batch, Math.max(4, Math.ceil(images / leastSteps)));

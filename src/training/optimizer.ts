@@ -151,6 +151,11 @@ export function warmUpCosine(step: number, steps: number, warmupShare: number): 
   return 0.5 * (1 + Math.cos((Math.PI * (step - warmup)) / Math.max(1, steps - warmup)));
 }
 
+/** Rate of an epoch, from 1: times `factor` after every so many epochs (`torch.optim.lr_scheduler.StepLR`). */
+export function stepDecay(epoch: number, every: number, factor: number): number {
+  return factor ** Math.floor((epoch - 1) / every);
+}
+
 function required<T>(tensors: ReadonlyMap<string, T>, name: string): T {
   const tensor = tensors.get(name);
   if (tensor === undefined) throw new Error(`a gradient for ${name}, which is no variable`);

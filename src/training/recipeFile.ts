@@ -38,21 +38,21 @@ export function setField(recipe: Recipe, assignment: string): Recipe {
     throw bad(`A recipe has no field ${JSON.stringify(key)}`, `The nearest is ${nearest(key, [...fields.keys()])}`);
   }
   const value = parsed(field, assignment.slice(equals + 1).trim(), key);
-  const [group, inner] = key.split('.');
-  let changed: unknown;
-  if (inner === undefined) {
-    changed = { ...recipe, [key]: value };
-  } else if (group === 'head') {
-    changed = { ...recipe, head: { ...recipe.head, [inner]: value } };
-  } else {
-    if (recipe.body === undefined) throw bad(`${key} has no place in the recipe ${JSON.stringify(recipe.name)}: it trains the last layer alone`, 'Set a field of head, or use --strategy finetune');
-    changed = { ...recipe, body: { ...recipe.body, [inner]: value } };
+  if (key.startsWith('head.') && recipe.body?.headStart === 'random') {
+    throw bad(`${key} does nothing in the recipe ${JSON.stringify(recipe.name)}: its last layer begins at random, not as the trained head`, 'Set body.headStart=trained first, or a field of body');
   }
-  const result = checked(recipeSchema, changed, `--set ${key}`);
-  const last = inner ?? key;
-  if (result.body !== undefined || (last !== 'epochs' && last !== 'batch') || group === 'body') return result;
-  const number = inner === undefined ? result[last] : result.head[last];
+  const result = checked(recipeSchema, withValue(recipe, key.split('.'), value, key), `--set ${key}`);
+  const [, last] = /^(?:head\.)?(epochs|batch)$/.exec(key) ?? [];
+  if (result.body !== undefined || last === undefined) return result;
+  const number = (key.startsWith('head.') ? result.head : result)[last as 'epochs' | 'batch'];
   return { ...result, [last]: number, head: { ...result.head, [last]: number } };
+}
+
+function withValue(group: object, [name = '', ...rest]: readonly string[], value: unknown, key: string): object {
+  if (rest.length === 0) return { ...group, [name]: value };
+  const inner: unknown = Object.entries(group).find(([known]) => known === name)?.[1];
+  if (typeof inner !== 'object' || inner === null) throw bad(`${key} has no place in this recipe, which has no ${name}`, `Use a recipe that has ${name}, or write one to a file`);
+  return { ...group, [name]: withValue(inner, rest, value, key) };
 }
 
 /** What of a valibot schema tells which fields there are. */

@@ -2,13 +2,14 @@
 import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Recipe, Strategy } from '../protocol/run.js';
 
-export const RECIPE_NAMES = ['default', 'fast'] as const;
+export const RECIPE_NAMES = ['default', 'fast', 'seed'] as const;
 export type RecipeName = (typeof RECIPE_NAMES)[number];
 
 /** A line about each. */
 export const RECIPE_SUMMARIES: Readonly<Record<RecipeName, string>> = {
   default: 'the best we know; docs/recipes.md has the measurements',
   fast: 'default with 2 epochs of all layers instead of 5, for a first look; freeze is default\'s',
+  seed: 'the study\'s: SGD through the whole network, random resized crops; under freeze batch norm\'s statistics drift',
 };
 
 /** Epochs of all layers under `fast`. */
@@ -24,6 +25,7 @@ export function recipeNamed(name: RecipeName, strategy: Strategy, backbone: Back
   switch (name) {
     case 'default': return defaultRecipe(strategy, backbone);
     case 'fast': return { ...defaultRecipe(strategy, backbone, strategy === 'finetune' ? { epochs: FAST_EPOCHS } : {}), name };
+    case 'seed': return seedRecipe(strategy);
   }
 }
 
@@ -45,6 +47,12 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
       momentum: 0.9,
       weightDecay: 1e-4,
       warmupShare: 0.1,
+      schedule: 'cosine',
+      decayEpochs: 10,
+      decayFactor: 0.1,
+      trains: 'all',
+      headStart: 'trained',
+      batches: 'even',
       clipNorm: 1,
       batchNorm: 'frozen',
       batchNormMomentum: 0.1,
@@ -55,10 +63,58 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
   }, options);
 }
 
+/**
+ * The study's recipe: torchvision's presets of the time. Freeze trains the last layer alone, but the network stays in training mode: batch norm
+ * normalises by the batch, and its running statistics drift.
+ */
+function seedRecipe(strategy: Strategy): Recipe {
+  const { head } = defaultRecipe(strategy, 'resnet18');
+  return {
+    name: 'seed',
+    epochs: 15,
+    batch: 64,
+    batchAbove: { images: 10_000, batch: 256 },
+    head,
+    body: {
+      learningRate: 1e-3,
+      headLearningRateFactor: 1,
+      momentum: 0.9,
+      weightDecay: 0,
+      warmupShare: 0,
+      schedule: 'step',
+      decayEpochs: 10,
+      decayFactor: 0.1,
+      trains: strategy === 'freeze' ? 'head' : 'all',
+      headStart: 'random',
+      batches: 'remainder',
+      clipNorm: 0,
+      batchNorm: 'batch',
+      batchNormMomentum: 0.1,
+      reestimateImages: 0,
+      flip: true,
+      crop: true,
+      resizedCrop: { scale: [0.08, 1], ratio: [3 / 4, 4 / 3] },
+    },
+  };
+}
+
+/** The batch for so many training images. */
+export function batchFor(recipe: Recipe, images: number): number {
+  return recipe.batchAbove !== undefined && images > recipe.batchAbove.images ? recipe.batchAbove.batch : recipe.batch;
+}
+
+/** Whether a run begins with the features of all images: unless its last layer begins at random. */
+export function needsFeatures(recipe: Recipe): boolean {
+  return recipe.body === undefined || recipe.body.headStart === 'trained';
+}
+
 /** A recipe with other epochs or another batch: those of the body, or of the last layer where that is all that learns. */
 export function withOptions(recipe: Recipe, options: RecipeOptions): Recipe {
   const { epochs = recipe.epochs, batch = recipe.batch } = options;
-  if (recipe.body !== undefined) return { ...recipe, epochs, batch };
+  if (recipe.body !== undefined) {
+    const { batchAbove, ...rest } = recipe;
+    return { ...rest, epochs, batch, ...(options.batch === undefined && batchAbove !== undefined && { batchAbove }) };
+  }
   const leastSteps = options.batch === undefined ? recipe.head.leastSteps : 1; // a batch that was asked for is kept
   return { ...recipe, epochs, batch, head: { ...recipe.head, epochs, batch, leastSteps } };
 }
@@ -78,7 +134,18 @@ export function requireFit(recipe: Recipe, strategy: Strategy): void {
         throw unfit(`The recipe says ${field} ${recipe[field]} and head.${field} ${recipe.head[field]}, but without a body there is only one of them`, 'Give both the same number');
       }
     }
-  } else if (strategy === 'freeze') {
-    throw unfit(`The recipe ${JSON.stringify(recipe.name)} has a body, which trains every layer`, 'Use it with --strategy finetune, or remove its body');
+    if (recipe.batchAbove !== undefined) throw unfit('The recipe has batchAbove but no body: the last layer alone has one batch', 'Remove batchAbove');
+    return;
+  }
+  if (strategy === 'freeze' && recipe.body.trains === 'all') {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} has a body that trains every layer`, 'Use it with --strategy finetune, remove its body, or let body.trains be head');
+  }
+  if (strategy === 'finetune' && recipe.body.trains === 'head') {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} trains the last layer alone: body.trains is head`, 'Use it with --strategy freeze, or let body.trains be all');
+  }
+  const { resizedCrop } = recipe.body;
+  for (const field of ['scale', 'ratio'] as const) {
+    const [least, largest] = resizedCrop?.[field] ?? [0, 0];
+    if (least > largest) throw unfit(`body.resizedCrop.${field} goes from ${least} down to ${largest}`, 'Give the smaller number first');
   }
 }

@@ -237,7 +237,7 @@ function throughput(run: RunSnapshot): Tile {
   const { result, configuration } = run.record;
   const label = t('Throughput');
   const speed = result?.imagesPerSecond ?? run.epochs.at(-1)?.imagesPerSecond;
-  const ofEpochs = configuration.strategy === 'freeze' ? t('last layer, per epoch') : t('training, per epoch');
+  const ofEpochs = configuration.recipe.body === undefined ? t('last layer, per epoch') : t('training, per epoch');
   const detail = result ? speedOf(result.imagesPerSecondOf) : ofEpochs;
   return speed === undefined ? { label, value: MISSING, unit: 'img/s', detail } : { label, ...splitUnit(formatSpeed(speed)), detail };
 }

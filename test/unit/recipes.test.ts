@@ -8,8 +8,10 @@ import * as v from 'valibot';
 import { ThawError } from '../../src/protocol/errors.js';
 import { recipeSchema, STRATEGIES, type Recipe } from '../../src/protocol/run.js';
 import { recipeOf } from '../../src/trainer/commands/recipeOption.js';
+import { remainderBounds } from '../../src/training/loop.js';
+import { stepDecay } from '../../src/training/optimizer.js';
 import { readRecipeFile, setField } from '../../src/training/recipeFile.js';
-import { defaultRecipe, RECIPE_NAMES, recipeNamed, requireFit } from '../../src/training/recipes.js';
+import { batchFor, defaultRecipe, needsFeatures, RECIPE_NAMES, recipeNamed, requireFit, withOptions } from '../../src/training/recipes.js';
 
 const finetune = defaultRecipe('finetune', 'resnet18');
 const freeze = defaultRecipe('freeze', 'resnet18');
@@ -37,6 +39,27 @@ test('every recipe of ours fits its strategy, and the schema changes nothing in 
 test('a run from before a field was there reads as what it did', () => {
   const { momentum: _, ...head } = freeze.head;
   assert.deepEqual(v.parse(recipeSchema, { ...freeze, head }), freeze);
+  assert.ok(finetune.body !== undefined);
+  const { schedule: _1, decayEpochs: _2, decayFactor: _3, trains: _4, headStart: _5, batches: _6, ...body } = finetune.body;
+  assert.deepEqual(v.parse(recipeSchema, { ...finetune, head, body }), finetune);
+});
+
+test('seed is the study\'s: batch by the number of images, no features, another batch when it is asked for', () => {
+  const seed = recipeNamed('seed', 'finetune', 'resnet18');
+  assert.deepEqual([1, 10_000, 10_001].map((images) => batchFor(seed, images)), [64, 64, 256]);
+  assert.equal(batchFor(withOptions(seed, { batch: 8 }), 20_000), 8);
+  assert.equal(batchFor(withOptions(seed, { epochs: 3 }), 20_000), 256);
+  assert.deepEqual([needsFeatures(seed), needsFeatures(freeze), needsFeatures(finetune)], [false, true, true]);
+  assert.throws(() => { requireFit(seed, 'freeze'); }, refused('unfit-recipe', /trains every layer/));
+  assert.throws(() => { requireFit(recipeNamed('seed', 'freeze', 'resnet18'), 'finetune'); }, refused('unfit-recipe', /body\.trains is head/));
+});
+
+test('a rate falls in steps, and an epoch ends with what remains', () => {
+  // torch.optim.lr_scheduler.StepLR(step_size=10, gamma=0.1), by epoch from 1.
+  assert.deepEqual([1, 10, 11, 15, 20, 21].map((epoch) => Number(stepDecay(epoch, 10, 0.1).toFixed(9))), [1, 1, 0.1, 0.1, 0.1, 0.01]);
+  assert.deepEqual(remainderBounds(14, 3), [0, 3, 6, 9, 12, 14]);
+  assert.deepEqual(remainderBounds(12, 3), [0, 3, 6, 9, 12]);
+  assert.deepEqual(remainderBounds(2, 64), [0, 2]);
 });
 
 describe('--set', () => {
@@ -69,7 +92,14 @@ describe('--set', () => {
     ] as const) assert.throws(() => setField(finetune, assignment), refused('bad-recipe', words), assignment);
   });
   test('refuses a field that the recipe has no place for', () => {
+    const seed = recipeNamed('seed', 'finetune', 'resnet18');
     assert.throws(() => setField(freeze, 'body.flip=true'), refused('bad-recipe', /body\.flip has no place/));
+    assert.throws(() => setField(finetune, 'batchAbove.batch=1'), refused('bad-recipe', /has no batchAbove/));
+    assert.throws(() => setField(seed, 'head.epochs=3'), refused('bad-recipe', /head\.epochs does nothing/));
+    assert.equal(setField(seed, 'batchAbove.batch=128').batchAbove?.batch, 128);
+    assert.deepEqual(setField(seed, 'body.resizedCrop.scale=[0.5, 1]').body?.resizedCrop, { scale: [0.5, 1], ratio: [3 / 4, 4 / 3] });
+    assert.throws(() => setField(seed, 'body.resizedCrop.scale=half'), refused('bad-recipe', /given as JSON/));
+    assert.throws(() => { requireFit(setField(seed, 'body.resizedCrop.scale=[1, 0.5]'), 'finetune'); }, refused('unfit-recipe', /resizedCrop\.scale/));
   });
 });
 
