@@ -11,7 +11,7 @@ import { memoryCapConfig } from '../../src/engine/contextConfig.js';
 import { describeDevice, deviceChoice, gpuMemoryCap, precisionChoice } from '../../src/engine/device.js';
 import { checkGlibc, systemGlibc } from '../../src/engine/glibc.js';
 import type { OperationBackend } from '../../src/engine/kernels.js';
-import { useOneDnn } from '../../src/engine/oneDnn.js';
+import { hasAvx512, useOneDnn } from '../../src/engine/oneDnn.js';
 import { Pace } from '../../src/engine/pace.js';
 import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, sizesOf, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
@@ -350,7 +350,7 @@ test('oneDNN takes over the operations that it is faster at, and none where the 
   };
 
   const able = backendWith(true);
-  assert.equal(useOneDnn(able.backend, probe), true);
+  assert.equal(useOneDnn(able.backend, probe, false), true);
   able.ran.length = 0;
   operations(able.backend);
   assert.deepEqual(able.ran, [
@@ -358,8 +358,16 @@ test('oneDNN takes over the operations that it is faster at, and none where the 
     '_MklNativeConv2DBackpropInput', 'Conv2DBackpropInput', 'Conv2DBackpropInput', '_MklNativeFusedBatchNormV3', '_MklNativeFusedBatchNormGradV3',
   ]);
 
+  const wide = backendWith(true);
+  assert.equal(useOneDnn(wide.backend, probe, true), true);
+  wide.ran.length = 0;
+  operations(wide.backend);
+  assert.deepEqual(wide.ran.filter((name) => !name.startsWith('_Mkl')), ['DepthwiseConv2dNativeBackpropFilter'], 'with AVX-512 all but this one');
+  assert.equal(hasAvx512('processor : 0\nflags\t\t: fpu avx2 avx512f avx512_vnni\n'), true);
+  assert.equal(hasAvx512('processor : 0\nmodel name : avx512f\nflags : fpu avx2 avx512fp\n'), false);
+
   const unable = backendWith(false);
-  assert.equal(useOneDnn(unable.backend, probe), false);
+  assert.equal(useOneDnn(unable.backend, probe, false), false);
   operations(unable.backend);
   assert.ok(unable.ran.length === 10 && unable.ran.every((name) => !name.startsWith('_Mkl')), unable.ran.join());
 });
