@@ -40,7 +40,7 @@ const importRules = FOLDERS.map((folder) => {
 });
 
 export default tseslint.config(
-  { ignores: ['node_modules/', 'dist/', 'out/', '.sample/', '.vscode-hosts/', '.bench/', '**/.thaw/', '.vscode-test/'] },
+  { ignores: ['node_modules/', 'dist/', 'out/', '.sample/', '.vscode-hosts/', '.bench/', '**/.thaw/', '.vscode-test/', '.node/'] },
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'bench/**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

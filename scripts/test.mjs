@@ -4,8 +4,10 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { provideChromium } from './chromium.mjs';
+import { underNewerNode } from './newerNode.mjs';
 import { makeSample } from './sample.mjs';
 import { installPackages, provideEngine } from './setup.mjs';
 import { isMain, main, ROOT, run, step, StepError } from './steps.mjs';
@@ -252,4 +254,10 @@ async function failOnTrainers(tally, label, base) {
   }
 }
 
-if (isMain(import.meta.url)) void main(test);
+if (isMain(import.meta.url)) {
+  void main(async () => {
+    const elsewhere = await underNewerNode(fileURLToPath(import.meta.url));
+    if (elsewhere === undefined) await test();
+    else process.exitCode = elsewhere;
+  });
+}
