@@ -1,8 +1,8 @@
 // Thaw beside PyTorch, the same work in the same call:
-//   npm run bench [-- --only forward,step,step-batch,freeze,predict] [--backbones NAME,…] [--pairs N] [--data FOLDER] [--python PYTHON]
+//   npm run bench [-- --only forward,step,step-batch,freeze,predict] [--backbones NAME,…] [--pairs N] [--data FOLDER] [--python PYTHON] [--files N]
 // Prints the ratio of each pair (above 1: Thaw is faster) as median, least and most. PyTorch comes from PyPI into .bench/venv. Networks whose
 // published weights are not in the cache run on calibrated random ones, both sides on the same file.
-// freeze needs --data with train/ and val/ (Hymenoptera in our figures) and runs PyTorch for minutes; predict classifies 10,000 files.
+// freeze needs --data with train/ and val/ (Hymenoptera in our figures) and runs PyTorch for minutes; predict classifies N files, 10,000 unless told.
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -25,7 +25,7 @@ const PREDICTED = 10_000;
 await main(async () => {
   const { values } = parseArgs({ options: {
     only: { type: 'string', default: 'forward,step,step-batch,freeze,predict' }, backbones: { type: 'string' }, pairs: { type: 'string', default: '5' },
-    data: { type: 'string' }, python: { type: 'string' },
+    data: { type: 'string' }, python: { type: 'string' }, files: { type: 'string', default: String(PREDICTED) },
   } });
   const only = values.only.split(',');
   const pairs = Number(values.pairs);
@@ -62,7 +62,7 @@ await main(async () => {
       }
     }
     if (only.includes('freeze')) await benchFreeze({ data: values.data, pairs, cli, peer, environment, home });
-    if (only.includes('predict')) await benchPredict({ data: values.data, cli, thaw, environment });
+    if (only.includes('predict')) await benchPredict({ data: values.data, count: Number(values.files), cli, thaw, environment });
   } finally {
     fs.rmSync(home, { recursive: true, force: true });
   }
@@ -87,7 +87,7 @@ async function benchFreeze({ data, pairs, cli, peer, environment, home }) {
 }
 
 /** `thaw predict` on one image, and on 10,000 beside what its halves allow, each measured alone. */
-async function benchPredict({ data, cli, thaw, environment }) {
+async function benchPredict({ data, count, cli, thaw, environment }) {
   const root = path.resolve(data ?? path.join(ROOT, '.sample/emoji'));
   const work = fs.mkdtempSync(path.join(WORK, 'predict-'));
   try {
@@ -95,7 +95,7 @@ async function benchPredict({ data, cli, thaw, environment }) {
     const files = imagesIn(root);
     const folder = path.join(work, 'images');
     fs.mkdirSync(folder);
-    for (let index = 0; index < PREDICTED; index++) {
+    for (let index = 0; index < count; index++) {
       const file = files[index % files.length];
       fs.copyFileSync(file, path.join(folder, `${String(index).padStart(5, '0')}${path.extname(file)}`));
     }
@@ -106,7 +106,7 @@ async function benchPredict({ data, cli, thaw, environment }) {
     const decoding = (await speak([...thaw, 'decode', run, folder], environment)).imagesPerSecond;
     const { result } = await timed([...cli, 'predict', run, folder, '--csv', path.join(work, 'out.csv'), '--json'], environment);
     const allowed = 1 / (1 / forward + 1 / decoding);
-    console.log(`predict, ${PREDICTED} files: ${result.imagesPerSecond.toFixed(1)} images/s, ${(result.imagesPerSecond / allowed).toFixed(2)} of the ${allowed.toFixed(1)} that ${forward.toFixed(1)} (network) and ${decoding.toFixed(1)} (decoding) allow; peak memory ${(result.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`);
+    console.log(`predict, ${count} files: ${result.imagesPerSecond.toFixed(1)} images/s, ${(result.imagesPerSecond / allowed).toFixed(2)} of the ${allowed.toFixed(1)} that ${forward.toFixed(1)} (network) and ${decoding.toFixed(1)} (decoding) allow; peak memory ${(result.peakMemoryBytes / 2 ** 20).toFixed(0)} MiB`);
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }

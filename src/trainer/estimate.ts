@@ -57,7 +57,7 @@ export async function estimate(folder: string, pretrained: Pretrained, environme
 
     let present = 0;
     for (const image of sample.slice(0, PROBES)) {
-      if (await cache.read('features', featureKey(image.sha256, source.preprocessing.id, backbone.weights.sha256, backbone.graph)) !== undefined) present++;
+      if (await cache.read('features', featureKey(image.sha256, source.preprocessing.id, backbone.weights.sha256, backbone.graph, engine)) !== undefined) present++;
     }
     const missingShare = 1 - present / Math.max(1, Math.min(PROBES, sample.length));
 

@@ -124,7 +124,7 @@ class TrainingJob {
     engine: Engine, backbone: Backbone, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
   ): Promise<Outcome> {
     const { graph, weights } = backbone;
-    const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph));
+    const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph, engine));
     await requireDiskSpace(cacheFolder(this.options.environment), await missingPixelBytes(contents, source.preprocessing, cache)
       + await cache.missingBytes('features', featureKeys, featureWidth(graph) * 4));
     requireFeatureMemory(graph, contents.length);

@@ -54,7 +54,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   const { engine, graph, folded, cache, source } = options;
   const width = featureWidth(graph);
   const values = new Float32Array(images.length * width);
-  const key = (image: ContentImage): string => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph);
+  const key = (image: ContentImage): string => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph, engine);
   const unusable = new Map<string, string>();
 
   const missing: number[] = [];
@@ -145,7 +145,10 @@ export function requireFeatureMemory(graph: Graph, images: number, totalBytes = 
     'Choose another backbone, or train on fewer images');
 }
 
-/** Name of a cache entry: the image's bytes, how they became pixels, the weights, and where the network was cut. */
-export function featureKey(sha256: string, preprocessing: string, weightsSha256: string, graph: Graph): string {
-  return `${sha256}-${preprocessing}-${graph.name}-${graph.features}-${weightsSha256.slice(0, 16)}`;
+/**
+ * Name of a cache entry: the image's bytes, how they became pixels, the weights, where the network was cut, and what computed it: another
+ * TensorFlow, or a GPU, differs in the last digits, and the same seed has to give the same numbers with a cold cache and a warm one.
+ */
+export function featureKey(sha256: string, preprocessing: string, weightsSha256: string, graph: Graph, { device, tensorflowVersion }: Pick<Engine, 'device' | 'tensorflowVersion'>): string {
+  return `${sha256}-${preprocessing}-${graph.name}-${graph.features}-${weightsSha256.slice(0, 16)}-${device.kind}-${tensorflowVersion}`;
 }
