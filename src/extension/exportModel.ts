@@ -6,9 +6,8 @@ import * as vscode from 'vscode';
 import { formatBytes, formatScientific } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
 import { exportFolderName, exportResultSchema, type ExportFormat, type ExportResult } from '../protocol/exporting.js';
-import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
-import { runCli } from './cliProcess.js';
+import { CANCELLED, runCliWithProgress } from './cliProgress.js';
 import type { CommandHandlers } from './commandTable.js';
 import { runDirectoryOf } from './commandTarget.js';
 import { pickRun } from './pickRuns.js';
@@ -17,8 +16,6 @@ import { knownDirectory } from './runCommands.js';
 import { isReadable, runTitle } from './runLabels.js';
 import type { Services } from './services.js';
 import { requireTrust } from './trust.js';
-
-const progressLine = v.object({ type: v.literal('progress'), message: v.string() });
 
 interface FormatItem extends vscode.QuickPickItem {
   readonly format: ExportFormat;
@@ -87,28 +84,11 @@ async function freeFolder(parent: string, name: string): Promise<string> {
 
 /** Undefined when the person cancels. */
 async function exportTo({ installation, log }: Services, run: RunSnapshot, { format, uint8 }: FormatItem, out: string): Promise<ExportResult | undefined> {
-  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title: vscode.l10n.t('Exporting'), cancellable: true }, async (progress, token) => {
-    const aborted = new AbortController();
-    token.onCancellationRequested(() => aborted.abort());
-    let last: unknown;
-    try {
-      last = await runCli(installation, {
-        arguments: ['export', run.directory, '--format', format, ...(uint8 ? ['--uint8'] : []), '--out', out, '--json'],
-        signal: aborted.signal,
-        onDiagnostic: (line) => log.info(line),
-        onLine: (line) => {
-          const parsed = v.safeParse(progressLine, line);
-          if (parsed.success) progress.report({ message: plainText(translateRecorded(parsed.output.message, vscode.l10n)) });
-        },
-      });
-    } catch (error) {
-      if (aborted.signal.aborted) return undefined;
-      throw error;
-    }
-    const result = v.safeParse(exportResultSchema, last);
-    if (!result.success) throw new ThawError('run', 'no-export', vscode.l10n.t('thaw export ended without a result'), vscode.l10n.t('Show the log for what it said'));
-    return result.output;
-  });
+  const last = await runCliWithProgress(installation, log, vscode.l10n.t('Exporting'), ['export', run.directory, '--format', format, ...(uint8 ? ['--uint8'] : []), '--out', out, '--json']);
+  if (last === CANCELLED) return undefined;
+  const result = v.safeParse(exportResultSchema, last);
+  if (!result.success) throw new ThawError('run', 'no-export', vscode.l10n.t('thaw export ended without a result'), vscode.l10n.t('Show the log for what it said'));
+  return result.output;
 }
 
 async function tell({ out, bytes, files, maxDifference }: ExportResult): Promise<void> {
