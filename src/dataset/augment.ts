@@ -12,6 +12,12 @@ export interface Crop {
   readonly flip: boolean;
 }
 
+/** The square in the centre; of an odd margin the larger part is below and to the right. */
+export function centreCrop(stored: number, size: number): Crop {
+  const margin = Math.floor((stored - size) / 2);
+  return { stored, size, top: margin, left: margin, flip: false };
+}
+
 /**
  * Copies a square out of an image into a batch.
  * @param target receives `[size, size, 3]` bytes at `offset`

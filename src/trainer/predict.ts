@@ -1,6 +1,6 @@
 // Prediction: what a trained network says of images. Decoded and cut as in training, by the same code; any number of images in bounded memory.
 import sharp from 'sharp';
-import { cropInto } from '../dataset/augment.js';
+import { centreCrop, cropInto } from '../dataset/augment.js';
 import { decodeImage, type Preprocessing } from '../dataset/decode.js';
 import { errorCode } from '../dataset/listing.js';
 import { readAhead } from '../dataset/readAhead.js';
@@ -118,8 +118,7 @@ export async function predict(request: PredictRequest): Promise<PredictSummary> 
       }
       waiting.push(image);
       if (image.pixels !== undefined) {
-        const margin = Math.floor((preprocessing.size - size) / 2);
-        cropInto(pixels, used * bytes, image.pixels, { stored: preprocessing.size, size, top: margin, left: margin, flip: false });
+        cropInto(pixels, used * bytes, image.pixels, centreCrop(preprocessing.size, size));
         used++;
       }
       if (used === BATCH || waiting.length >= READ_AHEAD) await flush();

@@ -1,7 +1,7 @@
 // Features: the frozen backbone runs once an image, and what it says is kept on disk, so that a second run starts from there.
 import { totalmem } from 'node:os';
 import type { ContentCache } from '../dataset/contentCache.js';
-import { cropInto } from '../dataset/augment.js';
+import { centreCrop, cropInto } from '../dataset/augment.js';
 import type { PixelSource } from '../dataset/pixelSource.js';
 import type { Engine } from '../engine/load.js';
 import { inferenceForward, normalise, type FoldedParameters } from '../network/forward.js';
@@ -71,7 +71,6 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   const began = performance.now();
   const size = graph.preprocessing.crop;
   const stored = source.preprocessing.size;
-  const margin = Math.floor((stored - size) / 2);
   const batch = options.batch ?? 16;
   const bytes = size * size * 3;
   const pixels = new Uint8Array(batch * bytes);
@@ -111,7 +110,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
       unusable.set(images[row]?.path ?? '', item.reason ?? 'it could not be decoded');
       continue;
     }
-    cropInto(pixels, rows.length * bytes, item.pixels, { stored, size, top: margin, left: margin, flip: false });
+    cropInto(pixels, rows.length * bytes, item.pixels, centreCrop(stored, size));
     rows.push(row);
     if (rows.length === batch) {
       flush();
