@@ -57,6 +57,7 @@ async function chooseImages(): Promise<string[] | undefined> {
 
 /** The only run that can; else a choice, with the best one first. */
 async function chooseRun(services: Services, files: readonly string[]): Promise<RunSnapshot | undefined> {
+  await services.runs.whenComplete();
   const able = services.runs.all().filter(isReadable).filter(canClassify);
   const best = bestRun(services, able, files[0] ?? '');
   const directory = able.length === 1 ? best?.directory

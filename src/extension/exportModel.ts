@@ -41,6 +41,7 @@ export function register(_context: vscode.ExtensionContext, services: Services):
 }
 
 async function chooseRun(services: Services, row: unknown): Promise<RunSnapshot | undefined> {
+  await services.runs.whenComplete();
   const hasModel = (each: RunSnapshot): boolean => each.record.result !== undefined;
   const given = runDirectoryOf(row);
   const directory = given === undefined

@@ -24,6 +24,7 @@ function createdText(run: RunSnapshot): string {
 
 /** One run among those wanted, or undefined; `none` is said when there is none. `best`: the folder of the run that stands first. */
 export async function pickRun(services: Services, title: string, wanted: (run: RunSnapshot) => boolean, none: string, best?: string): Promise<string | undefined> {
+  await services.runs.whenComplete();
   const all = items(services, wanted);
   const first = best === undefined ? undefined : all.find(({ directory }) => directory === best);
   const rows = first === undefined ? all : [{ label: vscode.l10n.t('best'), kind: vscode.QuickPickItemKind.Separator }, first, ...all.filter((row) => row !== first)];
@@ -36,6 +37,7 @@ export async function pickRun(services: Services, title: string, wanted: (run: R
 
 /** Runs that have ended an epoch, several; `picked` are ticked already. */
 export async function pickRunsToCompare(services: Services, picked: readonly string[]): Promise<string[] | undefined> {
+  await services.runs.whenComplete();
   const rows = items(services, ({ epochs }) => epochs.length > 0, new Set(picked));
   if (rows.length === 0) {
     void vscode.window.showInformationMessage(vscode.l10n.t('There is no run to compare yet.'));

@@ -29,6 +29,7 @@ export function register(_context: vscode.ExtensionContext, services: Services):
       if (chosen !== undefined && chosen.length > 0) services.panels.openComparison(chosen.map((directory) => knownDirectory(services, directory)));
     },
     'thaw.stopTraining': async (argument) => {
+      await services.runs.whenComplete();
       const live = services.runs.live();
       const only = live.length === 1 ? live[0]?.directory : undefined;
       const directory = runDirectoryOf(argument) ?? only

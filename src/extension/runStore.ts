@@ -30,6 +30,18 @@ export class RunStore implements vscode.Disposable {
     return [...this.#followers.values()].every(({ runs }) => runs !== undefined);
   }
 
+  /** Resolves once `complete`: a command may come as the first thing after the start, before the disk was read. */
+  async whenComplete(): Promise<void> {
+    if (this.complete) return;
+    await new Promise<void>((resolve) => {
+      const subscription = this.onDidChange(() => {
+        if (!this.complete) return;
+        subscription.dispose();
+        resolve();
+      });
+    });
+  }
+
   /** Every run, in no particular order. */
   all(): readonly Run[] {
     const followed = [...this.#followers.values()].flatMap(({ runs }) => runs ?? []).filter(({ directory }) => !this.#made.has(directory));
@@ -83,7 +95,13 @@ export class RunStore implements vscode.Disposable {
         follower.runs = runs;
         for (const run of runs) if (isReadable(run)) this.#made.delete(run.directory);
         this.#changed.fire();
-      }, { within: folder, onError: (error) => this.log.warn(`${folder}: ${error instanceof Error ? error.message : String(error)}`) });
+      }, { within: folder, onError: (error) => {
+        this.log.warn(`${folder}: ${error instanceof Error ? error.message : String(error)}`);
+        const follower = this.#followers.get(folder);
+        if (follower === undefined || follower.runs !== undefined) return;
+        follower.runs = []; // nothing that can be read: whoever waits need not wait on
+        this.#changed.fire();
+      } });
       this.#followers.set(folder, { runs: undefined, dispose: () => following.dispose() });
     }
     this.#changed.fire();

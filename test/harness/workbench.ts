@@ -71,6 +71,12 @@ export class Workbench {
     await this.page.screenshot({ path: file });
   }
 
+  /** What stands in the quick input, the menus, notifications and dialogs now. */
+  async spoken(): Promise<string[]> {
+    const texts = await this.page.locator('.quick-input-widget, .monaco-menu, .notification-toast, .monaco-dialog-box, .pane .monaco-list-row').filter({ visible: true }).allInnerTexts();
+    return texts.map((text) => text.replaceAll(/\s+/g, ' ').trim()).filter((text) => text !== '');
+  }
+
   async close(): Promise<void> {
     await this.browser.close();
   }

@@ -161,7 +161,7 @@ export async function strategyShown(panel: FrameLocator, strategy: 'freeze' | 'f
   await panel.locator('#screen-run h1 .strategy', { hasText: strategy }).waitFor({ timeout });
 }
 
-/** Does a piece of a test; when it fails, what VS Code showed is kept in out/failed. */
+/** Does a piece of a test; when it fails, what VS Code showed is kept in out/failed, and its words join the error. */
 export async function watched(vscode: Workbench, name: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -169,6 +169,8 @@ export async function watched(vscode: Workbench, name: string, work: () => Promi
     const folder = path.join(REPOSITORY, 'out', 'failed');
     mkdirSync(folder, { recursive: true });
     await vscode.screenshot(path.join(folder, `${name}-${process.env['VSCODE_HOST'] ?? ''}.png`)).catch(() => undefined); // the page may be gone
+    const shown = await vscode.spoken().catch(() => []);
+    if (error instanceof Error && shown.length > 0) error.message += `\nVS Code showed: ${shown.join(' | ')}`;
     throw error;
   }
 }
