@@ -28,7 +28,7 @@ async function main(folder: string, seeds: number, change: v.InferOutput<typeof 
   const { body } = recipe;
   if (body === undefined) throw new Error('the recipe has no body');
   const engine = await loadEngine({ environment: process.env });
-  const backbone = await loadBackbone(engine, { backbone: 'efficientnet_lite0' }, process.env);
+  const backbone = await loadBackbone(engine, { backbone: 'efficientnet_lite0', colour: 'rgb' }, process.env);
   const listing = await listDataset(path.resolve(folder));
   const hashes = await hashImages(listing, { splitSeed: 0 });
   const cache = new ContentCache({ folder: path.join(cacheFolder(), 'images'), capBytes: 10 * 2 ** 30 });

@@ -27,7 +27,7 @@ async function training(mode: string, name: string, weights: string, file: strin
   const backboneName = BACKBONES.find((known) => known === name);
   if (backboneName === undefined) throw new Error(`no backbone ${name}`);
   const engine = await loadEngine({ environment: process.env, threads: 2 });
-  const backbone = await loadBackbone(engine, { backbone: backboneName, ...(weights !== '-' && { weights }) }, process.env);
+  const backbone = await loadBackbone(engine, { backbone: backboneName, colour: 'rgb', ...(weights !== '-' && { weights }) }, process.env);
   const stored = readFileSync(file);
   const preprocessing = preprocessingFor(backboneName);
   const bytes = preprocessing.size ** 2 * 3;

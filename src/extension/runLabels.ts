@@ -6,6 +6,7 @@ import type { RunState, Score } from '../protocol/run.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { isLiveState } from '../runs/liveness.js';
 import { isUnreadable } from '../runs/readRun.js';
+import { strategyName } from '../runs/strategyName.js';
 import { plainName, plainText, sentences } from './plainText.js';
 
 /** A tree row. `icon` is a codicon, `colour` a theme colour. */
@@ -55,9 +56,9 @@ export function stateWord(state: RunState, l10n: Localiser): string {
   }
 }
 
-/** `freeze on hymenoptera` */
+/** `freeze on hymenoptera`, `freeze gray on hymenoptera` */
 export function runTitle(run: RunSnapshot, l10n: Localiser): string {
-  return l10n.t('{0} on {1}', run.record.configuration.strategy, plainName(run.record.dataset.name));
+  return l10n.t('{0} on {1}', strategyName(run.record.configuration, l10n), plainName(run.record.dataset.name));
 }
 
 /** The number that stands for the run so far: the result's, else the best epoch's on validation. */
@@ -119,7 +120,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
       contextValue: 'unreadable ended',
     };
   }
-  const { strategy } = run.record.configuration;
+  const name = strategyName(run.record.configuration, l10n);
   const score = headlineScore(run);
   const description = descriptionOf(run, l10n);
   const lines = [runTitle(run, l10n)];
@@ -131,7 +132,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
   if (device) lines.push([device.name, ...(device.reason === undefined ? [] : [device.reason])].map((text) => plainText(translateRecorded(text, l10n))).join(': '));
   lines.push(run.record.createdAt);
 
-  const spoken = [l10n.t('{0}, {1}', strategy, stateWord(run.state, l10n))];
+  const spoken = [l10n.t('{0}, {1}', name, stateWord(run.state, l10n))];
   if (isLive(run)) spoken.push(progressText(run, l10n));
   if (score) {
     spoken.push(l10n.t('accuracy {0}, 95% interval {1} to {2}, {3} of {4} right',
@@ -143,7 +144,7 @@ export function runRow(run: Run, l10n: Localiser): RunRow {
   const words = ['run', isLive(run) ? 'live' : 'ended'];
   if (run.epochs.length > 0) words.push('epochs');
   if (run.record.result !== undefined) words.push('model');
-  return { label: strategy, description, ...ICONS[run.state], tooltip: lines.join('\n'), accessibleLabel: spoken.join(', '), contextValue: words.join(' ') };
+  return { label: name, description, ...ICONS[run.state], tooltip: lines.join('\n'), accessibleLabel: spoken.join(', '), contextValue: words.join(' ') };
 }
 
 function descriptionOf(run: RunSnapshot, l10n: Localiser): string {

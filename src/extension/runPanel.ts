@@ -309,15 +309,17 @@ class RunPanel {
     inBackground(this.services.log, this.#posting);
   }
 
-  /** What is compared: as chosen; else the run shown and the newest run of the other strategy on the same dataset. */
+  /** What is compared: as chosen; else the run shown and the newest one on the same dataset of another strategy, in the same colour, or of another colour. */
   #comparedNow(): readonly string[] {
     if (this.#compared.length > 0) return this.#compared;
     const shown = this.#snapshot();
     if (shown === undefined) return [];
     const { runs } = this.services;
-    const partner = runs.all().filter(isReadable).sort(byNewest).find((run) =>
-      run.epochs.length > 0 && run.record.configuration.strategy !== shown.record.configuration.strategy
-      && run.record.dataset.path === shown.record.dataset.path && runs.workspaceFolderOf(run.directory) === runs.workspaceFolderOf(shown.directory));
+    const others = runs.all().filter(isReadable).sort(byNewest).filter((run) =>
+      run.epochs.length > 0 && run.record.dataset.path === shown.record.dataset.path && runs.workspaceFolderOf(run.directory) === runs.workspaceFolderOf(shown.directory));
+    const { strategy, colour } = shown.record.configuration;
+    const partner = others.find(({ record: { configuration } }) => configuration.strategy !== strategy && configuration.colour === colour)
+      ?? others.find(({ record: { configuration } }) => configuration.colour !== colour);
     return partner ? [shown.directory, partner.directory] : [shown.directory];
   }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { ThawError } from '../protocol/errors.js';
-import type { RunRecord, Strategy } from '../protocol/run.js';
+import type { Colour, RunRecord, Strategy } from '../protocol/run.js';
 import { storedDatasetPath } from '../runs/datasetFolder.js';
 import { launchTrainer } from '../runs/launch.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../runs/runFolder.js';
@@ -15,7 +15,7 @@ import { workspaceFolderHolding } from './runStore.js';
 import type { Services } from './services.js';
 
 /** What to train: a strategy with its best known recipe, or exactly what an earlier run did. */
-export type RunRequest = { readonly strategy: Strategy; /** Else the default. */ readonly network?: Network } | { readonly configuration: RunRecord['configuration'] };
+export type RunRequest = { readonly strategy: Strategy; /** Else the default. */ readonly network?: Network; /** Else rgb. */ readonly colour?: Colour } | { readonly configuration: RunRecord['configuration'] };
 
 /**
  * Makes a run on a dataset folder and launches its trainer; returns the run's folder. Trust and engine have been seen to.
@@ -26,7 +26,7 @@ export async function startRun(services: Services, dataset: string, request: Run
   if (workspace === undefined) {
     throw new ThawError('input', 'outside-workspace', vscode.l10n.t('{0} lies outside the open folders', plainName(path.basename(dataset))), vscode.l10n.t('Open it, or the folder that holds it, as a workspace folder first'));
   }
-  const configuration = 'configuration' in request ? request.configuration : defaultConfiguration(request.strategy, request.network ?? DEFAULT_NETWORK);
+  const configuration = 'configuration' in request ? request.configuration : defaultConfiguration(request.strategy, request.network ?? DEFAULT_NETWORK, request.colour ?? 'rgb');
   const now = new Date();
   const runsFolder = runsFolderFor(workspace);
   const record: RunRecord = {
@@ -76,6 +76,6 @@ export async function untilInLine(services: Services, directory: string): Promis
   }
 }
 
-function defaultConfiguration(strategy: Strategy, network: Network): RunRecord['configuration'] {
-  return { strategy, ...network, colour: 'rgb', seed: 0, splitSeed: 0, recipe: defaultRecipe(strategy, network.backbone) };
+function defaultConfiguration(strategy: Strategy, network: Network, colour: Colour): RunRecord['configuration'] {
+  return { strategy, ...network, colour, seed: 0, splitSeed: 0, recipe: defaultRecipe(strategy, network.backbone) };
 }

@@ -3,7 +3,8 @@ import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { formatCount } from '../metrics/format.js';
-import type { Strategy } from '../protocol/run.js';
+import type { Colour, Strategy } from '../protocol/run.js';
+import { chooseColour, colourName, rememberedColour } from './chooseColour.js';
 import { chooseNetwork, networkArguments, networkName, rememberedNetwork, type Network } from './chooseNetwork.js';
 import { runCli } from './cliProcess.js';
 import { folderOf } from './commandTarget.js';
@@ -16,12 +17,12 @@ import { estimateSchema, questionBefore, strategyChoices, type EstimateState, ty
 import { requireTrust } from './trust.js';
 
 export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
-  const network = (): Network => rememberedNetwork(context.workspaceState);
+  const remembered = (): Input => rememberedInput(context.workspaceState);
   const trainWith = (strategy: Strategy) => async (argument: unknown): Promise<string | undefined> => {
     if (!await requireTrust()) return undefined;
     const folder = folderOf(argument) ?? await pickDataset(services, strategy);
     if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-    const directory = await startRun(services, folder, { strategy, network: network() });
+    const directory = await startRun(services, folder, { strategy, ...remembered() });
     services.panels.openRun(directory);
     return directory;
   };
@@ -42,10 +43,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services);
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const freeze = await startRun(services, folder, { strategy: 'freeze', network: network() });
+      const freeze = await startRun(services, folder, { strategy: 'freeze', ...remembered() });
       services.panels.openComparison([freeze]);
       if (!await untilInLine(services, freeze)) return [freeze];
-      const finetune = await startRun(services, folder, { strategy: 'finetune', network: network() }); // it waits in line for the device, and starts by itself
+      const finetune = await startRun(services, folder, { strategy: 'finetune', ...remembered() }); // it waits in line for the device, and starts by itself
       services.panels.openComparison([freeze, finetune]);
       return [freeze, finetune];
     },
@@ -90,31 +91,46 @@ async function pickDataset(services: Services, strategy?: Strategy): Promise<str
   return folders?.[0]?.fsPath;
 }
 
-type Row = vscode.QuickPickItem & (Partial<StrategyChoice> | { readonly network: Network });
-
-interface Plan {
-  readonly strategy: Strategy;
+/** What a run starts from and what it sees. */
+interface Input {
   readonly network: Network;
+  readonly colour: Colour;
 }
 
-/** Offers the strategies, each with when to choose it and how long it takes here, and another network; asks again before a long run. */
+function rememberedInput(memory: vscode.Memento): Input {
+  return { network: rememberedNetwork(memory), colour: rememberedColour(memory) };
+}
+
+type Other = 'another network' | 'another colour';
+type Row = vscode.QuickPickItem & (Partial<StrategyChoice> | { readonly other: Other });
+
+interface Plan extends Input {
+  readonly strategy: Strategy;
+}
+
+/** Offers the strategies, each with when to choose it and how long it takes here, another network, and gray; asks again before a long run. */
 async function pickStrategy(services: Services, folder: string, memory: vscode.Memento): Promise<Plan | undefined> {
-  for (let network = rememberedNetwork(memory); ;) {
-    const chosen = await pickStrategyFor(services, folder, network);
-    if (chosen === undefined) return undefined;
-    if (chosen !== 'another network') return { strategy: chosen, network };
-    network = await chooseNetwork(services, memory) ?? network;
+  for (let input = rememberedInput(memory); ;) {
+    const chosen = await pickStrategyFor(services, folder, input);
+    switch (chosen) {
+      case undefined: return undefined;
+      case 'another network': input = { ...input, network: await chooseNetwork(services, memory) ?? input.network }; break;
+      case 'another colour': input = { ...input, colour: await chooseColour(memory) ?? input.colour }; break;
+      default: return { ...input, strategy: chosen };
+    }
   }
 }
 
-async function pickStrategyFor(services: Services, folder: string, network: Network): Promise<Strategy | 'another network' | undefined> {
+async function pickStrategyFor(services: Services, folder: string, input: Input): Promise<Strategy | Other | undefined> {
   const estimating = new AbortController();
   let estimate: EstimateState = 'estimating';
   const picker = vscode.window.createQuickPick<Row>();
   const rows = (): Row[] => [
     ...strategyChoices(estimate, vscode.l10n),
     { label: vscode.l10n.t('Network'), kind: vscode.QuickPickItemKind.Separator },
-    { label: `$(chip) ${networkName(network)}`, description: vscode.l10n.t('choose another…'), network, alwaysShow: true },
+    { label: `$(chip) ${networkName(input.network)}`, description: vscode.l10n.t('choose another…'), other: 'another network', alwaysShow: true },
+    { label: vscode.l10n.t('Images'), kind: vscode.QuickPickItemKind.Separator },
+    { label: `$(symbol-color) ${colourName(input.colour)}`, description: vscode.l10n.t('colour or gray…'), other: 'another colour', alwaysShow: true },
   ];
   const draw = (): void => {
     const active = picker.activeItems[0]?.label;
@@ -123,7 +139,7 @@ async function pickStrategyFor(services: Services, folder: string, network: Netw
     if (again) picker.activeItems = [again];
     picker.busy = estimate === 'estimating';
   };
-  const measured = measure(services, folder, network, estimating.signal).then((result) => {
+  const measured = measure(services, folder, input, estimating.signal).then((result) => {
     estimate = result;
     if (!estimating.signal.aborted) draw();
   });
@@ -138,7 +154,7 @@ async function pickStrategyFor(services: Services, folder: string, network: Netw
     });
     picker.hide();
     if (row === undefined) return undefined;
-    if ('network' in row) return 'another network';
+    if ('other' in row) return row.other;
     const chosen = row.strategy;
     if (chosen === undefined || !await waitForEstimate(measured)) return undefined;
     const question = questionBefore(chosen, estimate, vscode.l10n);
@@ -161,9 +177,9 @@ async function waitForEstimate(measured: Promise<void>): Promise<boolean> {
 }
 
 /** Never throws: a run can start without an estimate, and the run itself says what is wrong with the folder. */
-async function measure(services: Services, folder: string, network: Network, signal: AbortSignal): Promise<EstimateState> {
+async function measure(services: Services, folder: string, { network, colour }: Input, signal: AbortSignal): Promise<EstimateState> {
   try {
-    const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
+    const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--colour', colour, '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
     return v.parse(estimateSchema, line);
   } catch (error) {
     if (!signal.aborted) services.log.warn(`No estimate for ${folder}: ${error instanceof Error ? error.message : String(error)}`);

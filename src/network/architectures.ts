@@ -1,5 +1,6 @@
 // Every network by its name: the one table from which training, prediction, export and the weights' catalogue take their graphs.
 import { publishedEfficientNetLite } from './efficientNetLite.js';
+import type { Colour } from '../protocol/run.js';
 import type { Graph } from './graph.js';
 import { MOBILE_NET_V2_SHAPE, mobileNetV2 } from './mobileNetV2.js';
 import { RESIDUAL_SHAPES, residualNetwork } from './residualNetwork.js';
@@ -21,7 +22,8 @@ export type ArchitectureName = keyof typeof GRAPHS;
 /** Names as torchvision's, the lite ones as their package's. */
 export const ARCHITECTURES = Object.keys(GRAPHS) as readonly ArchitectureName[];
 
-/** The graph of a network with a last layer of `classes` outputs. */
-export function graphFor(architecture: ArchitectureName, classes: number): Graph {
-  return GRAPHS[architecture](classes);
+/** The graph of a network with a last layer of `classes` outputs, for images in colour or in gray. */
+export function graphFor(architecture: ArchitectureName, classes: number, colour: Colour = 'rgb'): Graph {
+  const graph = GRAPHS[architecture](classes);
+  return { ...graph, preprocessing: { ...graph.preprocessing, colour } };
 }

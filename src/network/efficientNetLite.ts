@@ -87,7 +87,7 @@ export function efficientNetLite(name: string, shape: EfficientNetLiteShape, cla
     features,
     featureCount: shape.head,
     featurePositions: 1,
-    preprocessing: { mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: shape.inputSize + CROP_PADDING, crop: shape.inputSize, kernel: 'cubic' },
+    preprocessing: { colour: 'rgb', mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: shape.inputSize + CROP_PADDING, crop: shape.inputSize, kernel: 'cubic' },
   };
 }
 

@@ -1,6 +1,7 @@
 // Forward passes of a graph: one for inference, batch norm folded into the convolutions, and one that gradients go through.
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs';
 import type { Engine } from '../engine/load.js';
+import { grayPixels } from './gray.js';
 import { INPUT, type BatchNormNode, type ConvNode, type DepthwiseConvNode, type Graph, type GraphNode, type MaxPoolNode } from './graph.js';
 import { poolPadding } from './padding.js';
 
@@ -149,21 +150,22 @@ export function trainingForward(engine: Engine, graph: Graph, parameters: Parame
 }
 
 /**
- * Pixels to the network's input: (value − mean) / std of each colour.
- * @param pixels `[batch, size, size, 3]`, 0 to 255
+ * Pixels to the network's input: gray, if the network is for gray images, and (value − mean) / std of each channel.
+ * @param pixels `[batch, size, size, 3]`, RGB, 0 to 255
  * @returns `[batch, size, size, 3]`; the caller's to dispose
  */
 export function normalise(engine: Engine, graph: Graph, pixels: Uint8Array, batch: number): Tensor4D {
   const size = Math.round(Math.sqrt(pixels.length / (batch * 3)));
   if (batch * size * size * 3 !== pixels.length) throw new Error(`${String(pixels.length)} bytes are not ${String(batch)} square images`);
-  const { mean, std } = graph.preprocessing;
+  const { colour: shown, mean, std } = graph.preprocessing;
+  const levels = shown === 'gray' ? grayPixels(pixels) : pixels;
   const [red, green, blue] = ([0, 1, 2] as const).map((colour) => Float32Array.from({ length: 256 }, (_, level) => (level - mean[colour]) / std[colour]));
   if (red === undefined || green === undefined || blue === undefined) throw new Error('three colours');
   const values = new Float32Array(pixels.length);
   for (let at = 0; at < pixels.length; at += 3) {
-    values[at] = red[pixels[at] as number] as number;
-    values[at + 1] = green[pixels[at + 1] as number] as number;
-    values[at + 2] = blue[pixels[at + 2] as number] as number;
+    values[at] = red[levels[at] as number] as number;
+    values[at + 1] = green[levels[at + 1] as number] as number;
+    values[at + 2] = blue[levels[at + 2] as number] as number;
   }
   return engine.tf.tensor4d(values, [batch, size, size, 3], 'float32');
 }

@@ -1,5 +1,7 @@
 // A network is data: a list of named nodes, each after its inputs. Forward passes, parameter lists and folding all come from this one list.
 
+import type { Colour } from '../protocol/run.js';
+
 /** The name of the pixels that go in, `[batch, height, width, 3]`. */
 export const INPUT = 'input';
 
@@ -100,6 +102,8 @@ export type GraphNode =
 
 /** How an image becomes the network's input. */
 export interface InputPreprocessing {
+  /** `gray`: luminance on all three channels, before they are normalised. */
+  readonly colour: Colour;
   /** Of each colour, on the scale 0 to 255; the input is (value − mean) / std. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];

@@ -5,6 +5,10 @@ import * as v from 'valibot';
 export const STRATEGIES = ['freeze', 'finetune'] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
+/** `gray`: luminance, ITU-R 601, on all three channels of the input. */
+export const COLOURS = ['rgb', 'gray'] as const;
+export type Colour = (typeof COLOURS)[number];
+
 export const BACKBONES = [
   'efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2', 'mobilenet_v2', 'resnet18', 'resnet34', 'resnet50', 'squeezenet1_1',
 ] as const;
@@ -181,7 +185,7 @@ export const runRecordSchema = v.strictObject({
     backbone: v.picklist(BACKBONES),
     /** The person's own weights of that network, by name; absent for the published ones. */
     weights: v.optional(v.pipe(v.string(), v.regex(OWN_WEIGHTS))),
-    colour: v.picklist(['rgb']),
+    colour: v.picklist(COLOURS),
     seed: count,
     splitSeed: count,
     recipe: recipeSchema,

@@ -4,13 +4,14 @@ import { formatAccuracy, formatClock, formatCount, formatP } from '../metrics/fo
 import type { PairedTest, UntestedPair, Verdict } from '../protocol/comparison.js';
 import type { Localiser } from '../protocol/localiser.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
+import { strategyName } from './strategyName.js';
 
 /** A difference with a p below this, after correction, is called one. */
 export const SIGNIFICANCE = 0.05;
 const MAX_PARAGRAPHS = 6;
 
 /**
- * Names that tell runs apart, in their order: `freeze` and `finetune`; where that is not enough, what differs is added
+ * Names that tell runs apart, in their order: `freeze` and `finetune`, `freeze` and `freeze gray`; where that is not enough, what differs is added
  * (`freeze with seed 1`), and at last the run's id.
  */
 export function runNames(runs: readonly RunSnapshot[], l10n: Localiser): string[] {
@@ -25,7 +26,7 @@ export function runNames(runs: readonly RunSnapshot[], l10n: Localiser): string[
   ];
   // Taken in turn, and only while two runs still have one name: freeze with seed 0 against finetune with seed 1 is freeze against finetune.
   let names = runs.map((): Detail[] => []);
-  const full = (): string[] => runs.map((run, index) => withDetails(run.record.configuration.strategy, names[index] ?? [], l10n));
+  const full = (): string[] => runs.map((run, index) => withDetails(strategyName(run.record.configuration, l10n), names[index] ?? [], l10n));
   for (const part of describe) {
     if (isDistinct(full())) break;
     const values = runs.map(part);
@@ -42,11 +43,11 @@ interface Detail {
   readonly trait?: string;
 }
 
-function withDetails(strategy: string, details: readonly Detail[], l10n: Localiser): string {
+function withDetails(name: string, details: readonly Detail[], l10n: Localiser): string {
   const dataset = details.find((detail) => detail.dataset !== undefined)?.dataset;
   const traits = details.flatMap(({ trait }) => trait ?? []).join(', ');
-  if (dataset === undefined) return traits === '' ? strategy : l10n.t('{0} with {1}', strategy, traits);
-  return traits === '' ? l10n.t('{0} on {1}', strategy, dataset) : l10n.t('{0} on {1} with {2}', strategy, dataset, traits);
+  if (dataset === undefined) return traits === '' ? name : l10n.t('{0} with {1}', name, traits);
+  return traits === '' ? l10n.t('{0} on {1}', name, dataset) : l10n.t('{0} on {1} with {2}', name, dataset, traits);
 }
 
 function isDistinct(names: readonly string[]): boolean {

@@ -24,14 +24,17 @@ export interface Backbone {
 /** What a run starts from: a network, and the person's own weights of it, where it isn't the published ones. */
 export type Pretrained = Pick<RunRecord['configuration'], 'backbone' | 'weights'>;
 
+/** What a run's network is made from: all of its configuration that says what goes in, and through what. */
+export type NetworkChoice = Pretrained & Pick<RunRecord['configuration'], 'colour'>;
+
 /**
  * Reads the pretrained weights of a backbone and folds its batch norms for inference.
  * @throws ThawError `weights-missing` when they were never fetched or added, or what the reader says of a damaged file
  */
-export async function loadBackbone(engine: Engine, { backbone: name, weights: own }: Pretrained, environment: NodeJS.ProcessEnv): Promise<Backbone> {
+export async function loadBackbone(engine: Engine, { backbone: name, weights: own, colour }: NetworkChoice, environment: NodeJS.ProcessEnv): Promise<Backbone> {
   const weights = own === undefined ? findWeights(name, environment) : findOwnWeights(own, environment)?.file;
   if (weights === undefined) throw weightsMissing(name, own);
-  const graph = graphFor(name, weights.classes);
+  const graph = graphFor(name, weights.classes, colour);
   const parameters = loadParameters(engine.tf, graph, await readWeightsFile(await readFile(weights.path)), { head: 'from-weights' });
   const folded = foldBatchNorm(engine, graph, parameters);
   return {
@@ -51,7 +54,7 @@ function weightsMissing(name: BackboneName, own: string | undefined): ThawError 
     name === DEFAULT_BACKBONE ? 'Run `thaw setup`, or Thaw: Set Up Engine in the editor' : `Run \`thaw weights get ${name}\`, or Thaw: Manage Weights… in the editor`);
 }
 
-/** How images become the square of pixels that is cached: wider than the network's input, so that crops can be drawn from it. */
+/** How images become the square of pixels that is cached: wider than the network's input, so that crops can be drawn from it; in colour, since gray comes last. */
 export function preprocessingFor(backbone: BackboneName): Preprocessing {
   const { resizeShortSide, kernel } = graphFor(backbone, 1).preprocessing;
   return { id: `short${String(resizeShortSide)}-${kernel}-rgb-1`, resizeShortSide, size: resizeShortSide, kernel, colour: 'rgb' };

@@ -6,7 +6,7 @@ import type { Command } from './commands/command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
   train: {
-    usage: 'train FOLDER --strategy freeze|finetune [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--set KEY=VALUE]… [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    usage: 'train FOLDER --strategy freeze|finetune [--colour rgb|gray] [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--set KEY=VALUE]… [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
     summary: 'train on a folder of images, one subfolder a class',
     load: async () => (await import('./commands/train.js')).trainCommand,
   },
@@ -16,7 +16,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/inspect.js')).inspectCommand,
   },
   estimate: {
-    usage: 'estimate FOLDER [--backbone NAME | --weights NAME] [--json]',
+    usage: 'estimate FOLDER [--colour rgb|gray] [--backbone NAME | --weights NAME] [--json]',
     summary: 'how long freeze and finetune would take by the default recipe, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
   },

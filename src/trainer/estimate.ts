@@ -13,7 +13,7 @@ import { disposeParameters, finetune, type LabelledImage } from '../training/fin
 import { startHead } from '../training/freeze.js';
 import { SeededRandom } from '../training/random.js';
 import { defaultRecipe } from '../training/recipes.js';
-import { loadBackbone, preprocessingFor, withHead, type Pretrained } from './backbone.js';
+import { loadBackbone, preprocessingFor, withHead, type NetworkChoice } from './backbone.js';
 import { cacheCapBytes, configuredThreads } from './environment.js';
 
 export interface Estimate {
@@ -32,12 +32,12 @@ const TRAIN_SHARE = 0.8;
 const PROBES = 64;
 
 /** Seconds for the default recipes on a dataset folder. @throws ThawError as training would */
-export async function estimate(folder: string, pretrained: Pretrained, environment: NodeJS.ProcessEnv): Promise<Estimate> {
+export async function estimate(folder: string, network: NetworkChoice, environment: NodeJS.ProcessEnv): Promise<Estimate> {
   const began = performance.now();
   const listing = await listDataset(folder);
   const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
-  const { backbone: backboneName } = pretrained;
-  const backbone = await loadBackbone(engine, pretrained, environment);
+  const { backbone: backboneName, colour } = network;
+  const backbone = await loadBackbone(engine, network, environment);
   const startSeconds = (performance.now() - began) / 1000;
   try {
     const recipe = defaultRecipe('finetune', backboneName);
@@ -68,7 +68,7 @@ export async function estimate(folder: string, pretrained: Pretrained, environme
     const usable = sample.filter((image) => !pass.unusable.has(image.path));
     const perFeature = pass.computed === 0 ? 0 : pass.seconds / pass.computed;
     const classes = listing.classes.length;
-    const graph = graphFor(backboneName, classes);
+    const graph = graphFor(backboneName, classes, colour);
     const start = withHead(engine, graph, backbone, startHead(graph, classes, random));
     const stepSeconds = await measureSteps(usable).finally(() => { disposeParameters(start); });
 

@@ -1,5 +1,5 @@
 // The model card: what a model was made from, how good it is and on what, and how an image becomes its input. Markdown.
-import { inputFormOf, type ExportChoice } from '../network/exports/trainedModel.js';
+import { GRAY_FORMULA, inputFormOf, type ExportChoice } from '../network/exports/trainedModel.js';
 import { ONNX_OUTPUTS } from '../network/exports/onnxModel.js';
 import type { Graph } from '../network/graph.js';
 import { WEIGHTS } from '../network/weights/catalogue.js';
@@ -13,7 +13,7 @@ export function modelCard(record: TrainedRecord, graph: Graph, choice: ExportCho
   const { configuration, data } = record;
   const sections = [
     `# ${configuration.backbone} on ${plain(record.dataset.name)}`,
-    `An image classifier with ${formatCount(data.classes.length)} classes, trained by ${configuration.strategy} with Thaw on ${record.createdAt.slice(0, 10)} and exported with Thaw ${version}.`,
+    `An image classifier with ${formatCount(data.classes.length)} classes, trained by ${configuration.strategy}${configuration.colour === 'gray' ? ' on gray images' : ''} with Thaw on ${record.createdAt.slice(0, 10)} and exported with Thaw ${version}.`,
     '## Accuracy', accuracyOf(record.result),
     '## Input and output', inputOf(graph, choice), preparationOf(graph, choice).map((line, index) => `${String(index + 1)}. ${line}`).join('\n'), outputOf(choice),
     '## Data', dataOf(record), classTable(data),
@@ -38,12 +38,19 @@ function inputOf(graph: Graph, choice: ExportChoice): string {
   const { name, type, layout } = inputFormOf(choice);
   const size = String(graph.inputSize);
   const shape = layout === 'NCHW' ? `[batch, 3, ${size}, ${size}]` : `[batch, ${size}, ${size}, 3]`;
-  return `The input${choice.format === 'onnx' ? `, \`${name}\`,` : ''} is ${type} \`${shape}\`, RGB${type === 'uint8' ? ', pixels as they are: the network normalises them' : ', normalised'}. How an image becomes it:`;
+  return `The input${choice.format === 'onnx' ? `, \`${name}\`,` : ''} is ${type} \`${shape}\`, ${inputWords(graph, type)}. How an image becomes it:`;
+}
+
+function inputWords({ preprocessing: { colour } }: Graph, type: 'float32' | 'uint8'): string {
+  switch (colour) {
+    case 'rgb': return type === 'uint8' ? 'RGB, pixels as they are: the network normalises them' : 'RGB, normalised';
+    case 'gray': return type === 'uint8' ? 'RGB, pixels as they are, in colour: the network makes them gray and normalises them' : 'gray on three equal channels, normalised';
+  }
 }
 
 /** What Thaw does itself in training and prediction (src/dataset/decode.ts), step by step. */
 function preparationOf(graph: Graph, choice: ExportChoice): string[] {
-  const { resizeShortSide, crop, kernel, mean, std } = graph.preprocessing;
+  const { resizeShortSide, crop, kernel, colour, mean, std } = graph.preprocessing;
   const { type, layout } = inputFormOf(choice);
   const numbers = (values: readonly number[]): string => values.map((value) => String(Number(value.toFixed(4)))).join(', ');
   const filter = kernel === 'cubic' ? 'bicubic (Catmull-Rom, a = −0.5)' : 'bilinear (triangle)';
@@ -51,6 +58,7 @@ function preparationOf(graph: Graph, choice: ExportChoice): string[] {
     'Decode to 8-bit RGB. Turn the image as its EXIF orientation says; lay transparency over white; gray becomes three equal channels, 16 bits become 8; of an animation or several pages take the first. Embedded colour profiles are not applied, but for CMYK.',
     `Resize so that the shorter side has ${String(resizeShortSide)} pixels and the longer one its share, rounded down. Filter: ${filter}, widened by the scale when shrinking (antialiased), as PIL's \`Image.resize\` does it. Of an image more than eight times as long as wide, only the middle is resized.`,
     `Cut the square of ${String(crop)} × ${String(crop)} pixels out of the centre; half a pixel is rounded to the even one.`,
+    ...(colour === 'gray' && type !== 'uint8' ? [`Make it gray: on all three channels the luminance of ITU-R 601, ${GRAY_FORMULA}, of the 8-bit values, as PIL's \`convert('L')\` does it.`] : []),
     ...(type === 'uint8' ? [] : [`Normalise each channel: (value − mean) / std, on the scale 0 to 255, with mean = [${numbers(mean)}] and std = [${numbers(std)}].`]),
     layout === 'NCHW' ? 'Put the channels first: [batch, channel, row, column].' : 'Leave the channels last: [batch, row, column, channel].',
   ];

@@ -7,7 +7,9 @@ import { readAhead } from '../dataset/readAhead.js';
 import { unlabelledImages } from '../dataset/unlabelled.js';
 import { loadEngine } from '../engine/load.js';
 import { foldBatchNorm, inferenceForward, normalise } from '../network/forward.js';
+import { grayPixels } from '../network/gray.js';
 import { ThawError } from '../protocol/errors.js';
+import type { Colour } from '../protocol/run.js';
 import { preprocessingFor } from './backbone.js';
 import { configuredThreads } from './environment.js';
 import { readTrainedParameters, readTrainedRecord } from './trainedModel.js';
@@ -110,7 +112,7 @@ export async function predict(request: PredictRequest): Promise<PredictSummary> 
   };
 
   try {
-    const decoding = readAhead(unlabelledImages(request.images), READ_AHEAD, (file) => decode(file, preprocessing, request.thumbnails === true));
+    const decoding = readAhead(unlabelledImages(request.images), READ_AHEAD, (file) => decode(file, preprocessing, request.thumbnails === true ? graph.preprocessing.colour : undefined));
     for await (const image of decoding) {
       if (signal?.aborted === true) {
         stopped = true;
@@ -131,12 +133,13 @@ export async function predict(request: PredictRequest): Promise<PredictSummary> 
 }
 
 /** Never rejects. */
-async function decode(file: string, preprocessing: Preprocessing, withThumbnail: boolean): Promise<Decoded> {
+async function decode(file: string, preprocessing: Preprocessing, thumbnailColour: Colour | undefined): Promise<Decoded> {
   try {
     const pixels = await decodeImage(file, preprocessing);
-    if (!withThumbnail) return { path: file, pixels };
+    if (thumbnailColour === undefined) return { path: file, pixels };
     const { size } = preprocessing;
-    const thumbnail = await sharp(pixels, { raw: { width: size, height: size, channels: 3 } }).resize(THUMBNAIL, THUMBNAIL).jpeg({ quality: 80 }).toBuffer();
+    const shown = thumbnailColour === 'gray' ? grayPixels(pixels) : pixels;
+    const thumbnail = await sharp(shown, { raw: { width: size, height: size, channels: 3 } }).resize(THUMBNAIL, THUMBNAIL).jpeg({ quality: 80 }).toBuffer();
     return { path: file, pixels, thumbnail };
   } catch (error) {
     return { path: file, reason: error instanceof ThawError ? error.message : `It can't be decoded (${errorCode(error)})` };

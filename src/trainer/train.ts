@@ -150,8 +150,8 @@ class TrainingJob {
       if ((index + 1) % 16 === 0) this.phase('features', `Decoding, ${String(index + 1)} of ${String(contents.length)} images`, index + 1, contents.length);
     }
     const dataset = await this.assembled(listing, hashes, unusable);
-    const { backbone: name, seed } = this.writer.record.configuration;
-    const graph = graphFor(name, dataset.classes.length);
+    const { backbone: name, colour, seed } = this.writer.record.configuration;
+    const graph = graphFor(name, dataset.classes.length, colour);
     return this.learnWhole(engine, backbone, dataset, source, newHead(graph.featureCount, dataset.classes.length, new SeededRandom(seed, 'head')));
   }
 
@@ -169,7 +169,7 @@ class TrainingJob {
     const { recipe, seed } = configuration;
     const classes = dataset.classes.length;
     const rows = new Map(contents.map((content, index) => [content.path, index]));
-    const graph = graphFor(configuration.backbone, classes);
+    const graph = graphFor(configuration.backbone, classes, configuration.colour);
     const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features, featureShape(graph));
     const [fit, held, test] = [select('train'), select('validation'), select('test')];
     const start = startHead(graph, classes, new SeededRandom(seed, 'head'));
@@ -207,10 +207,10 @@ class TrainingJob {
 
   /** Through the whole network, from the last layer given. */
   private async learnWhole(engine: Engine, backbone: Backbone, dataset: Dataset, source: PixelSource, head: Head): Promise<Outcome> {
-    const { recipe, seed, backbone: name } = this.writer.record.configuration;
+    const { recipe, seed, backbone: name, colour } = this.writer.record.configuration;
     const { body } = recipe;
     if (body === undefined) throw new Error('a recipe without a body');
-    const graph = graphFor(name, dataset.classes.length);
+    const graph = graphFor(name, dataset.classes.length, colour);
     const [train, validation, test] = (['train', 'validation', 'test'] as const).map((split) => dataset.images.filter((image) => image.split === split));
     if (train === undefined || validation === undefined || test === undefined) throw new Error('three splits');
     this.phase('training', body.trains === 'all' ? 'Training all layers' : 'Training the last layer through the whole network');

@@ -24,7 +24,7 @@ export async function readTrainedRecord(directory: string): Promise<TrainedRecor
  * @throws ThawError `model-unreadable`, what the reader says of a damaged file, `weights-mismatch`
  */
 export async function readTrainedParameters(engine: Engine, directory: string, record: TrainedRecord): Promise<{ graph: Graph; parameters: Parameters }> {
-  const graph = graphFor(record.configuration.backbone, record.data.classes.length);
+  const graph = graphFor(record.configuration.backbone, record.data.classes.length, record.configuration.colour);
   const { state } = readSafetensors(await readModelWeights(directory));
   return { graph, parameters: loadParameters(engine.tf, graph, state, { head: 'from-weights' }) };
 }

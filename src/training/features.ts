@@ -145,9 +145,10 @@ export function requireFeatureMemory(graph: Graph, images: number, totalBytes = 
 }
 
 /**
- * Name of a cache entry: the image's bytes, how they became pixels, the weights, where the network was cut, and what computed it: another
+ * Name of a cache entry: the image's bytes, how they became pixels, in colour or gray, the weights, where the network was cut, and what computed it: another
  * TensorFlow, or a GPU, differs in the last digits, and the same seed has to give the same numbers with a cold cache and a warm one.
  */
 export function featureKey(sha256: string, preprocessing: string, weightsSha256: string, graph: Graph, { device, tensorflowVersion }: Pick<Engine, 'device' | 'tensorflowVersion'>): string {
-  return `${sha256}-${preprocessing}-${graph.name}-${graph.features}-${weightsSha256.slice(0, 16)}-${device.kind}-${tensorflowVersion}`;
+  const colour = graph.preprocessing.colour === 'rgb' ? '' : `-${graph.preprocessing.colour}`;
+  return `${sha256}-${preprocessing}${colour}-${graph.name}-${graph.features}-${weightsSha256.slice(0, 16)}-${device.kind}-${tensorflowVersion}`;
 }

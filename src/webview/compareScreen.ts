@@ -3,7 +3,7 @@ import { formatAccuracy, formatClock, formatDifference, formatInterval, formatPa
 import type { Comparison } from '../protocol/comparison.js';
 import { adviceLead, runNames } from '../runs/verdict.js';
 import { accuracyAxis, accuracyTick, intervalAxis, type Axis } from './axes.js';
-import { comparedPairs, comparedRuns, comparisonFacts, comparisonSummary, type ComparedRun } from './compareView.js';
+import { comparedPairs, comparedRuns, comparisonFacts, comparisonSummary, comparisonTitle, type ComparedRun } from './compareView.js';
 import { button, h, icon, setChildren, setText, spoken, type Child } from './dom.js';
 import { drawInterval, drawScale } from './interval.js';
 import { LineChart } from './lineChart.js';
@@ -82,8 +82,7 @@ export class CompareScreen {
   }
 
   private showHead(runs: readonly ComparedRun[]): void {
-    const strategies = new Set(runs.map(({ run }) => run.record.configuration.strategy));
-    setText(this.title, strategies.size === 2 ? t('Freeze or finetune') : t('Runs compared'));
+    setText(this.title, comparisonTitle(runs));
     setText(this.aside, [...new Set(runs.map(({ run }) => run.record.dataset.name))].join(', '));
     const { device, facts } = comparisonFacts(runs);
     setChildren(this.meta, JSON.stringify([device, facts]), () => [h('li', {}, icon('chip'), device), ...facts.map((fact) => h('li', {}, fact))]);

@@ -2,6 +2,7 @@
 import { formatAccuracy, formatDifference, formatP, MISSING } from '../metrics/format.js';
 import type { Comparison } from '../protocol/comparison.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
+import { strategyName } from '../runs/strategyName.js';
 import { capitalised, isTested, runNames, SIGNIFICANCE } from '../runs/verdict.js';
 import { strategyMark, type Mark } from './marks.js';
 import { isLive, networkTitle } from './runView.js';
@@ -46,7 +47,7 @@ export function comparedRuns(runs: readonly RunSnapshot[]): ComparedRun[] {
     const best = run.best === undefined ? undefined : run.epochs[run.best];
     const live = isLive(run.state);
     const numbers = result ? { accuracy: result.accuracy, interval: result.interval } : best ? { accuracy: best.validation.accuracy, interval: best.interval } : {};
-    const label = labels[index] ?? strategy;
+    const label = labels[index] ?? strategyName(run.record.configuration, WORDS);
     return {
       run, label: live ? t('{0}, so far', label) : label, mark: marks.get(run) ?? strategyMark(strategy), live, ...numbers,
       onTest: result?.accuracySplit === 'test', ...(best && { bestEpoch: best.epoch }),
@@ -74,6 +75,15 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
       significant,
     };
   });
+}
+
+/** What the runs differ in, if it is one thing: how they learned, or what they saw. */
+export function comparisonTitle(runs: readonly ComparedRun[]): string {
+  const strategies = new Set(runs.map(({ run }) => run.record.configuration.strategy));
+  const colours = new Set(runs.map(({ run }) => run.record.configuration.colour));
+  if (strategies.size === 2 && colours.size === 1) return t('Freeze or finetune');
+  if (strategies.size === 1 && colours.size === 2) return t('Colour or gray');
+  return t('Runs compared');
 }
 
 /** The line under the title: what the runs have in common, and where they differ. */

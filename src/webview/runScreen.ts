@@ -179,7 +179,7 @@ export class RunScreen {
 
   private showHead(run: RunSnapshot, view: RunView): void {
     setText(this.name, view.title);
-    setText(this.strategy, view.strategy);
+    setText(this.strategy, view.strategyName);
     this.strategy.className = `strategy strategy-${view.strategy}`;
     setChildren(this.stateIcon, view.state.word, () => [icon(view.state.icon, view.state.tone)]);
     setText(this.stateWord, view.state.word);

@@ -4,9 +4,10 @@ import {
 } from '../metrics/format.js';
 import type { BackboneName, RunData, RunRecord, RunResult, Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
+import { strategyName } from '../runs/strategyName.js';
 import type { Tone } from './dom.js';
 import type { IconName } from './icons.js';
-import { recorded, t } from './words.js';
+import { recorded, t, WORDS } from './words.js';
 
 const BACKBONE_TITLES: Readonly<Record<BackboneName, string>> = {
   efficientnet_lite0: 'EfficientNet-Lite0', efficientnet_lite1: 'EfficientNet-Lite1', efficientnet_lite2: 'EfficientNet-Lite2',
@@ -59,6 +60,8 @@ export interface RunView {
   readonly live: boolean;
   readonly title: string;
   readonly strategy: Strategy;
+  /** The strategy, and `gray` where the images were. */
+  readonly strategyName: string;
   readonly state: { readonly icon: IconName; readonly tone: Tone; readonly word: string };
   readonly device: string;
   /** Why no GPU is used, or empty. */
@@ -302,6 +305,7 @@ export function runView(run: RunSnapshot, options: RunViewOptions): RunView {
     live,
     title: record.dataset.name,
     strategy: record.configuration.strategy,
+    strategyName: strategyName(record.configuration, WORDS),
     state: stateLook(state),
     device: device === undefined ? t('device not known yet') : recorded(device.name),
     deviceReason: recorded(device?.reason ?? ''),

@@ -4,11 +4,12 @@ import { before, describe, test } from 'node:test';
 import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node';
 import { loadEngine, type Engine } from '../../src/engine/load.js';
 import { compareExport, EXPORTED_FILES, exportNetwork } from '../../src/network/exports/exportNetwork.js';
-import { readOnnx } from '../../src/network/exports/onnxFile.js';
+import { readOnnx, writeOnnx } from '../../src/network/exports/onnxFile.js';
 import { layersLogits, readLayersModel } from '../../src/network/exports/layersModel.js';
 import type { ExportChoice, ExportFiles, TrainedModel } from '../../src/network/exports/trainedModel.js';
 import { readSafetensors } from '../../src/network/weights/safetensors.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { grayPixels } from '../../src/network/gray.js';
 import { maximumError, namesOf, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
 
 const FORWARD = 1e-4;
@@ -135,6 +136,47 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeez
     });
   });
 }
+
+describe('gray', () => {
+  const golden = readGolden('basic');
+  const colour = modelOf(golden);
+  const model: TrainedModel = { ...colour, graph: { ...colour.graph, preprocessing: { ...colour.graph.preprocessing, colour: 'gray' } } };
+  const { mean, std, crop } = model.graph.preprocessing;
+  const pixels = Uint8Array.from({ length: 2 * crop * crop * 3 }, (_, index) => (index * 37 + Math.floor(index / 97) * 11) % 256);
+  const onnx = async (trained: TrainedModel, uint8: boolean): Promise<Uint8Array> => (await exportNetwork(engine, trained, { format: 'onnx', uint8 }, '0')).get(EXPORTED_FILES.onnx) ?? new Uint8Array();
+  const fromPixels = { pixels: new OnnxTensor('uint8', pixels, [2, crop, crop, 3]) };
+
+  test('onnxruntime makes colours gray inside the network, level by level as Pillow does', async () => {
+    const whole = readOnnx(await onnx(model, true));
+    const upTo = writeOnnx({ ...whole, graph: { ...whole.graph, outputs: [{ name: 'gray/level', type: 'float32', shape: ['batch', 1, crop, crop] }] } });
+    const { 'gray/level': levels } = await onnxruntime(upTo, fromPixels);
+    assert.deepEqual([...levels ?? []], [...grayPixels(pixels)].filter((_, index) => index % 3 === 0)); // which gray.test.ts holds to Pillow's
+  });
+
+  test('pixels in colour, and gray pixels normalised outside, give the same; as they are they don\'t', async () => {
+    const normalised = (levels: Uint8Array): OnnxTensor => {
+      const { shape, data } = channelsFirst({ ...golden, images: { shape: [2, crop, crop, 3], data: Float32Array.from(levels, (value, index) => (value - (mean[index % 3] ?? 0)) / (std[index % 3] ?? 1)) } });
+      return new OnnxTensor('float32', data, shape);
+    };
+    const float = await onnx(model, false);
+    const { logits: expected = [] } = await onnxruntime(float, { input: normalised(grayPixels(pixels)) });
+    assert.ok(maximumError((await onnxruntime(await onnx(model, true), fromPixels))['logits'] ?? [], expected) <= 1e-5);
+    assert.ok(maximumError((await onnxruntime(await onnx(colour, true), fromPixels))['logits'] ?? [], expected) > 1e-3);
+    assert.ok(maximumError((await onnxruntime(float, { input: normalised(pixels) }))['logits'] ?? [], expected) > 1e-3);
+  });
+
+  test('each format is read back and says gray', async () => {
+    for (const choice of [ONNX, { ...ONNX, uint8: true }, TFJS, SAFETENSORS]) {
+      const files = await exportNetwork(engine, model, choice, '0');
+      assert.ok(await compareExport(engine, model, choice, files) <= 1e-5);
+      // With the conversion inside, the file is another network than the one for colour.
+      if (choice.uint8) await assert.rejects(compareExport(engine, colour, choice, files), (error) => error instanceof ThawError && error.code === 'export-differs');
+      const preprocessing = JSON.parse(Buffer.from(files.get(EXPORTED_FILES.preprocessing) ?? []).toString()) as { gray?: { formula: string; insideTheNetwork: boolean }; input: { colours: string } };
+      assert.equal(preprocessing.gray?.formula, 'floor((19595 * red + 38470 * green + 7471 * blue + 32768) / 65536)');
+      assert.deepEqual([preprocessing.gray.insideTheNetwork, preprocessing.input.colours], choice.uint8 ? [true, 'RGB'] : [false, 'gray, three times']);
+    }
+  });
+});
 
 describe('files', () => {
   test('an ONNX file says what it is, and carries labels, preprocessing and card', async () => {

@@ -87,7 +87,7 @@ for (const name of ['efficientnet_lite1', 'efficientnet_lite2'] as const) {
     const { tf } = engine;
     const before = tf.memory().numTensors;
     await provideWeights(name);
-    const backbone = await loadBackbone(engine, { backbone: name }, process.env);
+    const backbone = await loadBackbone(engine, { backbone: name, colour: 'rgb' }, process.env);
     const x = normalise(engine, backbone.graph, pattern(backbone.graph.inputSize), 2);
     const logits = tf.tidy(() => inferenceForward(engine, backbone.graph, backbone.folded, x).dataSync());
     x.dispose();

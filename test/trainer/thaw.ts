@@ -62,6 +62,7 @@ export function jsonLines(stdout: string): Record<string, unknown>[] {
 export interface TrainResult {
   readonly run: string;
   readonly state: string;
+  readonly colour: string;
   readonly accuracy: number;
   readonly correct: number;
   readonly total: number;

@@ -105,6 +105,10 @@ test('the palette trains with finetune: the chart lives, a reload restores it, S
     assert.ok(networks.some((row) => /ResNet18.*BSD-3-Clause, top-1 \.698 on ImageNet/s.test(row)), networks.join('\n'));
     await vscode.pick('EfficientNet-Lite0');
     await vscode.pickRows('on this CPU');
+    await vscode.pick('colour or gray…'); // and so does the colour
+    assert.match((await vscode.pickRows('Luminance')).join('\n'), /gray/);
+    await vscode.pick('The images as they are.');
+    await vscode.pickRows('on this CPU');
     await vscode.pick('finetune');
     directory = await newRun(workspace, 'finetune', known);
     await strategyShown(panel, 'finetune');

@@ -112,6 +112,17 @@ describe('the model card', () => {
     ]);
   });
 
+  test('says where an image becomes gray', () => {
+    const gray = { ...record, configuration: { ...record.configuration, colour: 'gray' as const } };
+    const [inGray, uint8] = [onnx, { format: 'onnx', uint8: true } as const].map((choice) => modelCard(gray, graphFor('efficientnet_lite0', 2, 'gray'), choice, '0'));
+    assert.match(inGray ?? '', /trained by freeze on gray images[\s\S]*gray on three equal channels, normalised[\s\S]*4\. Make it gray: .*floor\(\(19595 \* red \+ 38470 \* green \+ 7471 \* blue \+ 32768\) \/ 65536\)[\s\S]*5\. Normalise/);
+    assert.match(uint8 ?? '', /RGB, pixels as they are, in colour: the network makes them gray and normalises them/);
+    assert.doesNotMatch(uint8 ?? '', /Make it gray/);
+    for (const card of [inGray, uint8]) assert.deepEqual(JSON.parse(/```json\n([\s\S]*?)\n```/.exec(card ?? '')?.[1] ?? ''), gray.configuration);
+    assert.doesNotMatch(modelCard(record, graph, onnx, '0'), /[Mm]akes? (?:it|them) gray|on gray images/);
+    assert.equal(preprocessingOf(graph, onnx)['gray'], undefined);
+  });
+
   test('shows names as text only', () => {
     const hostile = { ...record, dataset: { name: '](http://evil) <img src=x>\n# Title', path: 'x' }, data: { ...data, classes: ['a|b`c', 'www.evil.example'] } };
     const card = modelCard(hostile, graph, onnx, '0');

@@ -56,6 +56,14 @@ test('a finished run reads as the number, its count and its time', () => {
   assert.equal(row.contextValue, 'run ended epochs model');
 });
 
+test('a run on gray images says so', () => {
+  const gray = run({ ...finished, record: { ...finished.record, configuration: { ...finished.record.configuration, colour: 'gray' } } });
+  const row = runRow(gray, l10n);
+  assert.equal(row.label, 'finetune gray');
+  assert.match(row.accessibleLabel, /^finetune gray, finished/);
+  assert.match(endingOf(gray, l10n).text, /^finetune gray on hymenoptera: /);
+});
+
 test('a live run shows its progress, and its best number with the count', () => {
   const step = { type: 'step', time: 9, epoch: 3, step: 2, steps: 15, loss: 0.3, imagesPerSecond: 50 } as const;
   assert.equal(runRow(run(), l10n).description, 'starting');

@@ -26,6 +26,7 @@ const environmentOn = (device: Device): NonNullable<RunRecord['environment']> =>
 interface Planned {
   readonly id: string;
   readonly strategy?: 'freeze' | 'finetune';
+  readonly colour?: 'rgb' | 'gray';
   readonly seed?: number;
   /** Whether it is right, image by image; undefined: no result. */
   readonly right?: readonly boolean[];
@@ -37,11 +38,11 @@ interface Planned {
 
 function plan(runs: readonly Planned[]): { snapshots: RunSnapshot[]; predictions: (run: RunSnapshot) => Promise<readonly Prediction[]> } {
   const stored = new Map<string, readonly Prediction[]>();
-  const snapshots = runs.map(({ id, strategy = 'freeze', seed = 0, right, record, result, snapshot, predictions }) => {
+  const snapshots = runs.map(({ id, strategy = 'freeze', colour = 'rgb', seed = 0, right, record, result, snapshot, predictions }) => {
     if (right !== undefined) stored.set(id, predictions ?? makePredictions(right));
     return makeSnapshot(`/runs/${id}`, {
       state: right === undefined ? 'running' : 'finished', data, environment: environmentOn(cpu),
-      configuration: { ...makeRecord().configuration, strategy, seed },
+      configuration: { ...makeRecord().configuration, strategy, colour, seed },
       ...(right !== undefined && { result: makeResult(right.filter(Boolean).length, right.length, result) }), ...record,
     }, snapshot);
   });
@@ -63,6 +64,12 @@ function answers(n: number, a: number, b: number, c: number): [boolean[], boolea
 const [freeze, finetune] = answers(153, 5, 4, 2);
 
 describe('two runs', () => {
+  test('in colour and in gray are tested like any other two', async () => {
+    const { snapshots, predictions } = plan([{ id: 'a', right: freeze }, { id: 'b', colour: 'gray', right: finetune }]);
+    const { pairs, verdict } = await compareRuns(snapshots, { predictions });
+    assert.deepEqual(pairs.map((pair) => isTested(pair) && [pair.images, pair.onlyFirstRight, pair.onlySecondRight]), [[153, 5, 4]]);
+    assert.equal(verdict.title, 'No detectable difference between freeze and freeze gray');
+  });
   test('that can\'t be told apart', async () => {
     const { snapshots, predictions } = plan([
       { id: 'b', strategy: 'finetune', right: finetune, result: { seconds: 37 } }, { id: 'a', right: freeze, result: { seconds: 6 } },
@@ -176,6 +183,8 @@ test('names tell runs apart by what differs, and by nothing else', () => {
   const named = (...runs: Planned[]): string[] => runNames(plan(runs).snapshots, ENGLISH);
   assert.deepEqual(named({ id: 'a' }, { id: 'b', strategy: 'finetune', seed: 1 }), ['freeze', 'finetune']);
   assert.deepEqual(named({ id: 'a' }, { id: 'b', seed: 1 }), ['freeze with seed 0', 'freeze with seed 1']);
+  assert.deepEqual(named({ id: 'a' }, { id: 'b', colour: 'gray', seed: 1 }), ['freeze', 'freeze gray']);
+  assert.deepEqual(named({ id: 'a', colour: 'gray' }, { id: 'b', colour: 'gray', seed: 1 }), ['freeze gray with seed 0', 'freeze gray with seed 1']);
   assert.deepEqual(named({ id: 'a' }, { id: 'b' }), ['freeze (a)', 'freeze (b)']);
   assert.deepEqual(named({ id: 'a' }, { id: 'b', record: { dataset: { name: 'emoji', path: '.' } } }), ['freeze on hymenoptera', 'freeze on emoji']);
 });

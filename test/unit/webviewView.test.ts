@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { RunData } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
 import { accuracyAxis, accuracyTick, axisTicks, epochTicks, intervalAxis, lossAxis, lossTick } from '../../src/webview/axes.js';
-import { comparedPairs, comparedRuns, comparisonFacts } from '../../src/webview/compareView.js';
+import { comparedPairs, comparedRuns, comparisonFacts, comparisonTitle } from '../../src/webview/compareView.js';
 import { parseHostMessage } from '../../src/webview/hostMessages.js';
 import { majorityBaseline, runView, secondsElapsed, secondsLeft, shortened } from '../../src/webview/runView.js';
 import { throttle } from '../../src/webview/throttle.js';
@@ -180,6 +180,16 @@ describe('a comparison in words', () => {
     const marks = comparedRuns([newer, finetune, older]).map(({ mark }) => `${mark.fill} ${mark.shape}`);
     assert.deepEqual(marks, ['hollow circle', 'solid diamond', 'solid circle']);
     assert.equal(new Set(comparedRuns([newer, finetune, older]).map(({ label }) => label)).size, 3);
+  });
+
+  test('a comparison is named after the one thing that its runs differ in', () => {
+    const gray = (run: typeof freeze): typeof freeze => ({ ...run, directory: `${run.directory}-gray`, record: { ...run.record, configuration: { ...run.record.configuration, colour: 'gray' } } });
+    assert.equal(comparisonTitle(comparedRuns([freeze, finetune])), 'Freeze or finetune');
+    assert.equal(comparisonTitle(comparedRuns([gray(freeze), gray(finetune)])), 'Freeze or finetune');
+    assert.equal(comparisonTitle(comparedRuns([freeze, gray(freeze)])), 'Colour or gray');
+    assert.equal(comparisonTitle(comparedRuns([freeze, gray(finetune)])), 'Runs compared');
+    assert.equal(runView(gray(freeze), { now: 0, stopping: false, timeOfDay: String }).strategyName, 'freeze gray');
+    assert.deepEqual(comparedRuns([freeze, gray(freeze)]).map(({ label }) => label), ['freeze', 'freeze gray']);
   });
 
   test('a run that goes on is compared so far', () => {

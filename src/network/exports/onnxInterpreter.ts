@@ -59,6 +59,12 @@ function operate({ tf }: Engine, node: OnnxNode, inputs: readonly Tensor[]): Ten
       return tf.div(x, needed(second));
     case 'Add':
       return tf.add(x, needed(second));
+    case 'Mul':
+      return tf.mul(x, needed(second));
+    case 'Floor':
+      return tf.floor(x);
+    case 'ReduceL1':
+      return tf.sum(tf.abs(x), list(node, 'axes'), whole(node, 'keepdims') === 1);
     case 'Concat':
       return tf.concat([...inputs], whole(node, 'axis'));
     case 'Relu':

@@ -3,6 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs';
 import type { Engine } from '../../engine/load.js';
 import type { FoldedParameters, FoldedStep } from '../forward.js';
 import { INPUT, type Graph } from '../graph.js';
+import { LUMINANCE, LUMINANCE_SCALE } from '../gray.js';
 import { convolutionPadding, poolPadding, windowCount } from '../padding.js';
 import { ONNX_TYPES, type OnnxAttribute, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnxFile.js';
 
@@ -21,7 +22,7 @@ export interface OnnxTexts {
 
 /**
  * The model of a graph whose batch norms are folded. Its input is `input`, float32 `[batch, 3, size, size]`, normalised; with `uint8` it is
- * `pixels`, uint8 `[batch, size, size, 3]`, RGB, and the normalisation is part of the network. Outputs: `probabilities` and `logits`,
+ * `pixels`, uint8 `[batch, size, size, 3]`, RGB, and gray, where the network is for gray images, and the normalisation are part of the network. Outputs: `probabilities` and `logits`,
  * `[batch, classes]` each.
  */
 export function onnxModel(engine: Engine, graph: Graph, folded: FoldedParameters, inputName: string, uint8: boolean, texts: OnnxTexts): OnnxModel {
@@ -64,15 +65,30 @@ class OnnxBuilder {
     };
   }
 
-  /** (value − mean) / std, and channels first. */
+  /** Channels first, gray if the network is for gray images, and (value − mean) / std. */
   private normalisation(inputName: string): string {
-    const { mean, std } = this.graph.preprocessing;
+    const { colour, mean, std } = this.graph.preprocessing;
     const channels = (name: string, values: readonly number[]): string => this.initializer(name, [1, 3, 1, 1], Float32Array.from(values));
     // No node of a graph has a slash in its name, so these are nobody else's.
     const values = this.node('Cast', [inputName], 'normalise/values', { to: ONNX_TYPES.float32 });
     const first = this.node('Transpose', [values], 'normalise/channels_first', { perm: [0, 3, 1, 2] });
-    const centred = this.node('Sub', [first, channels('normalise/mean', mean)], 'normalise/centred');
+    const shown = colour === 'gray' ? this.gray(first) : first;
+    const centred = this.node('Sub', [shown, channels('normalise/mean', mean)], 'normalise/centred');
     return this.node('Div', [centred, channels('normalise/std', std)], 'normalise/normalised');
+  }
+
+  /**
+   * `[batch, 3, size, size]` → `[batch, 1, size, size]`, whole levels; the subtraction that follows makes three channels of the one. Exact in
+   * float32 in any order, and so the same everywhere: each product, and their sum, is a whole number of 65,536ths below 2^24. Not a convolution,
+   * which some devices compute with fewer digits.
+   */
+  private gray(input: string): string {
+    const weights = this.initializer('gray/weights', [1, 3, 1, 1], Float32Array.from(LUMINANCE, (weight) => weight / LUMINANCE_SCALE));
+    const weighed = this.node('Mul', [input, weights], 'gray/weighed');
+    // Of values that are never negative the sum of magnitudes is the sum; ReduceSum would want its axis as a tensor of int64.
+    const sum = this.node('ReduceL1', [weighed], 'gray/sum', { axes: [1], keepdims: 1 });
+    const raised = this.node('Add', [sum, this.scalar('gray/half', 0.5)], 'gray/raised');
+    return this.node('Floor', [raised], 'gray/level');
   }
 
   private step(step: FoldedStep): void {

@@ -13,7 +13,7 @@ export function pytorchScript(graph: Graph): string {
   const torchvision = TORCHVISION.has(graph.name);
   const definition = torchvision ? [] : [`\n${efficientNetLiteDefinition(graph)}\n`];
   const make = torchvision ? `torchvision.models.${graph.name}(weights=None, num_classes=classes)` : 'EfficientNetLite(classes)';
-  const { mean, std, resizeShortSide, crop, kernel } = graph.preprocessing;
+  const { colour, mean, std, resizeShortSide, crop, kernel } = graph.preprocessing;
   const vector = (values: readonly number[]): string => `[${values.map((value) => String(value)).join(', ')}]`;
   return `"""Classifies images: python predict.py IMAGE...
 
@@ -49,14 +49,14 @@ def load_network():
 
 
 def load_pixels(file):
-    """An 8-bit image as the network sees it: [SIZE, SIZE, 3] of uint8."""
+    """An 8-bit image as the network sees it${colour === 'gray' ? ', gray' : ''}: [SIZE, SIZE, 3] of uint8."""
     image = ImageOps.exif_transpose(Image.open(file)).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     width, height = image.size
     scaled = (SHORT_SIDE, SHORT_SIDE * height // width) if width <= height else (SHORT_SIDE * width // height, SHORT_SIDE)
     image = image.resize(scaled, Image.Resampling.${kernel === 'cubic' ? 'BICUBIC' : 'BILINEAR'})
     left, top = (round((length - SIZE) / 2) for length in scaled)
-    return np.asarray(image.crop((left, top, left + SIZE, top + SIZE)))
+    return np.asarray(image.crop((left, top, left + SIZE, top + SIZE))${colour === 'gray' ? '.convert("L").convert("RGB")' : ''})
 
 
 @torch.no_grad()

@@ -3,8 +3,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatAccuracy, formatInterval, formatP } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
+import { ENGLISH } from '../../protocol/localiser.js';
 import { compareRuns } from '../../runs/compareRuns.js';
 import { readRun } from '../../runs/readRun.js';
+import { strategyName } from '../../runs/strategyName.js';
 import { findRun, printJson, requiredArgument, type Command } from './command.js';
 
 export const compareCommand: Command = async (args) => {
@@ -21,7 +23,7 @@ export const compareCommand: Command = async (args) => {
     printJson({
       type: 'result',
       runs: comparison.runs.map(({ directory, state, record }) => ({
-        run: directory, state, strategy: record.configuration.strategy, seed: record.configuration.seed, accuracy: record.result?.accuracy ?? null,
+        run: directory, state, strategy: record.configuration.strategy, colour: record.configuration.colour, seed: record.configuration.seed, accuracy: record.result?.accuracy ?? null,
         correct: record.result?.correct ?? null, total: record.result?.total ?? null, interval: record.result?.interval ?? null,
         accuracySplit: record.result?.accuracySplit ?? null, seconds: record.result?.seconds ?? null,
       })),
@@ -31,7 +33,7 @@ export const compareCommand: Command = async (args) => {
   }
   const lines = comparison.runs.map(({ record }) => {
     const { result } = record;
-    return `${record.id}  ${record.configuration.strategy}  ${result === undefined ? 'no result yet' : `${formatAccuracy(result.accuracy)} ${formatInterval(result.interval)} (${String(result.correct)}/${String(result.total)})`}`;
+    return `${record.id}  ${strategyName(record.configuration, ENGLISH)}  ${result === undefined ? 'no result yet' : `${formatAccuracy(result.accuracy)} ${formatInterval(result.interval)} (${String(result.correct)}/${String(result.total)})`}`;
   });
   for (const pair of pairs) {
     lines.push('reason' in pair ? `No paired test: ${pair.reason}`

@@ -5,11 +5,11 @@ import { formatCount } from '../../metrics/format.js';
 import { EXIT } from '../../protocol/errors.js';
 import { estimate } from '../estimate.js';
 import { printJson, requiredArgument, type Command } from './command.js';
-import { pretrainedOf } from './pretrained.js';
+import { colourOf, pretrainedOf } from './pretrained.js';
 
 export const estimateCommand: Command = async (args) => {
-  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string' }, weights: { type: 'string' }, json: { type: 'boolean', default: false } } });
-  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), pretrainedOf(values), process.env);
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string' }, weights: { type: 'string' }, colour: { type: 'string', default: 'rgb' }, json: { type: 'boolean', default: false } } });
+  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), { ...pretrainedOf(values), colour: colourOf(values.colour) }, process.env);
   if (values.json) {
     printJson(measured);
   } else {

@@ -1,7 +1,7 @@
-// The options --backbone and --weights of the commands that start from pretrained weights.
+// The options --backbone, --weights and --colour: what a run starts from, and what it sees.
 import { findOwnWeights } from '../../network/weights/cache.js';
 import { ThawError } from '../../protocol/errors.js';
-import { BACKBONES, DEFAULT_BACKBONE, OWN_WEIGHTS, type BackboneName } from '../../protocol/run.js';
+import { BACKBONES, COLOURS, DEFAULT_BACKBONE, OWN_WEIGHTS, type BackboneName, type Colour } from '../../protocol/run.js';
 import type { Pretrained } from '../backbone.js';
 
 /**
@@ -24,6 +24,13 @@ function ownOf(name: string): Pretrained {
     throw new ThawError('input', 'bad-arguments', `There are no weights called ${JSON.stringify(name)} on this machine, or their file has changed`, 'See `thaw weights list`; `thaw weights add FILE` adds some');
   }
   return { backbone: found.own.backbone, weights: name };
+}
+
+/** @throws ThawError `bad-arguments` */
+export function colourOf(text: string): Colour {
+  const colour = COLOURS.find((known) => known === text);
+  if (colour === undefined) throw new ThawError('input', 'bad-arguments', `--colour ${JSON.stringify(text)} is unknown`, `Use --colour ${COLOURS.join(' or --colour ')}`);
+  return colour;
 }
 
 function backboneOf(name: string, option: string): BackboneName {

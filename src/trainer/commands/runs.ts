@@ -4,8 +4,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatAccuracy, formatClock, formatInterval } from '../../metrics/format.js';
 import { EXIT } from '../../protocol/errors.js';
+import { ENGLISH } from '../../protocol/localiser.js';
 import { listRuns } from '../../runs/readRun.js';
 import { runsFolderFor } from '../../runs/runFolder.js';
+import { strategyName } from '../../runs/strategyName.js';
 import { printJson, type Command } from './command.js';
 
 export const runsCommand: Command = async (args) => {
@@ -19,7 +21,7 @@ export const runsCommand: Command = async (args) => {
       if ('reason' in run) return { run: run.directory, state: 'unreadable', reason: run.reason };
       const { record } = run;
       return {
-        run: run.directory, id: record.id, state: run.state, strategy: record.configuration.strategy, backbone: record.configuration.backbone, weights: record.configuration.weights ?? null,
+        run: run.directory, id: record.id, state: run.state, strategy: record.configuration.strategy, colour: record.configuration.colour, backbone: record.configuration.backbone, weights: record.configuration.weights ?? null,
         dataset: record.dataset.name, seed: record.configuration.seed, createdAt: record.createdAt,
         accuracy: record.result?.accuracy ?? null, correct: record.result?.correct ?? null, total: record.result?.total ?? null,
         interval: record.result?.interval ?? null, accuracySplit: record.result?.accuracySplit ?? null,
@@ -37,7 +39,7 @@ export const runsCommand: Command = async (args) => {
     const { record } = run;
     const result = record.result === undefined ? record.failure?.message ?? `${String(run.epochs.length)} epochs`
       : `${formatAccuracy(record.result.accuracy)} ${formatInterval(record.result.interval)} (${String(record.result.correct)}/${String(record.result.total)}), ${formatClock(record.result.seconds)}`;
-    process.stdout.write(`${record.id}  ${record.dataset.name}  ${record.configuration.strategy}  ${run.state}  ${result}\n`);
+    process.stdout.write(`${record.id}  ${record.dataset.name}  ${strategyName(record.configuration, ENGLISH)}  ${run.state}  ${result}\n`);
   }
   return EXIT.done;
 };

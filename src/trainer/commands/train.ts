@@ -5,13 +5,15 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatAccuracy, formatClock, formatInterval, formatSpeed } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
+import { ENGLISH } from '../../protocol/localiser.js';
 import { STRATEGIES, type RunRecord } from '../../protocol/run.js';
 import { defaultWorkspace, storedDatasetPath } from '../../runs/datasetFolder.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../../runs/runFolder.js';
 import { RunWriter } from '../../runs/runWriter.js';
+import { strategyName } from '../../runs/strategyName.js';
 import { train } from '../train.js';
 import { InterruptSignal, printJson, requiredArgument, wholeNumber, type Command } from './command.js';
-import { pretrainedOf } from './pretrained.js';
+import { colourOf, pretrainedOf } from './pretrained.js';
 import { ProgressLine } from './progressLine.js';
 import { recipeOf } from './recipeOption.js';
 
@@ -19,13 +21,14 @@ export const trainCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({
     args: [...args], allowPositionals: true,
     options: {
-      strategy: { type: 'string' }, backbone: { type: 'string' }, weights: { type: 'string' }, recipe: { type: 'string' },
+      strategy: { type: 'string' }, colour: { type: 'string', default: 'rgb' }, backbone: { type: 'string' }, weights: { type: 'string' }, recipe: { type: 'string' },
       set: { type: 'string', multiple: true }, epochs: { type: 'string' }, batch: { type: 'string' },
       seed: { type: 'string', default: '0' }, 'split-seed': { type: 'string', default: '0' }, runs: { type: 'string' }, json: { type: 'boolean', default: false },
     },
   });
   const strategy = STRATEGIES.find((known) => known === values.strategy);
   if (strategy === undefined) throw new ThawError('input', 'bad-arguments', `--strategy ${values.strategy === undefined ? 'is missing' : `${JSON.stringify(values.strategy)} is unknown`}`, `Use --strategy ${STRATEGIES.join(' or --strategy ')}`);
+  const colour = colourOf(values.colour);
   const pretrained = pretrainedOf(values);
   const recipe = await recipeOf(values, strategy, pretrained.backbone);
   const given = path.resolve(requiredArgument(positionals, 0, 'FOLDER'));
@@ -38,7 +41,7 @@ export const trainCommand: Command = async (args) => {
     schemaVersion: 1, id: newRunId(strategy, new Date()), createdAt: new Date().toISOString(), state: 'waiting',
     dataset: { name: path.basename(dataset), path: storedDatasetPath(dataset, runsFolder) },
     configuration: {
-      strategy, ...pretrained, colour: 'rgb',
+      strategy, ...pretrained, colour,
       seed: wholeNumber(values.seed, '--seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
       splitSeed: wholeNumber(values['split-seed'], '--split-seed', 0, Number.MAX_SAFE_INTEGER) ?? 0,
       recipe,
@@ -49,7 +52,7 @@ export const trainCommand: Command = async (args) => {
   const writer = await RunWriter.open(directory, { nonce: randomBytes(16).toString('hex') });
   const progress = values.json ? undefined : new ProgressLine(process.stdout);
   if (values.json) printJson({ type: 'run', run: directory });
-  else progress?.line(`${strategy} on ${dataset}`);
+  else progress?.line(`${strategyName(record.configuration, ENGLISH)} on ${dataset}`);
   try {
     const final = await train(writer, {
       dataset, environment: process.env, stopRequested: () => interrupt.requested,
@@ -71,7 +74,7 @@ function report(record: RunRecord, directory: string, json: boolean): void {
   const { result, configuration, environment, data } = record;
   if (json) {
     printJson({
-      type: 'result', run: directory, state: record.state, strategy: configuration.strategy,
+      type: 'result', run: directory, state: record.state, strategy: configuration.strategy, colour: configuration.colour,
       accuracy: result?.accuracy ?? null, correct: result?.correct ?? null, total: result?.total ?? null, interval: result?.interval ?? null,
       accuracySplit: result?.accuracySplit ?? null, bestEpoch: result?.bestEpoch ?? null, epochs: result?.epochs ?? 0,
       seconds: result?.seconds ?? null, imagesPerSecond: result?.imagesPerSecond ?? null, device: environment?.device.name ?? null,
@@ -83,7 +86,7 @@ function report(record: RunRecord, directory: string, json: boolean): void {
     lines.push('Stopped before the first epoch ended: there is no result');
   } else {
     const chosen = result.accuracySplit === 'test' ? 'on the test images' : `on validation, best epoch ${String(result.bestEpoch)} of ${String(result.epochs)}`;
-    lines.push(`${record.state === 'stopped' ? 'Stopped. ' : ''}${configuration.strategy}: ${formatAccuracy(result.accuracy)} ${formatInterval(result.interval)}, ${String(result.correct)} of ${String(result.total)} right ${chosen}`);
+    lines.push(`${record.state === 'stopped' ? 'Stopped. ' : ''}${strategyName(configuration, ENGLISH)}: ${formatAccuracy(result.accuracy)} ${formatInterval(result.interval)}, ${String(result.correct)} of ${String(result.total)} right ${chosen}`);
     lines.push(`${formatClock(result.seconds)} on ${environment?.device.name ?? 'an unknown device'}, ${formatSpeed(result.imagesPerSecond)} (${result.imagesPerSecondOf})`);
   }
   if (data !== undefined && data.leftOutCount > 0) {
