@@ -63,10 +63,10 @@ class Kind:
         return x.contiguous(memory_format=torch.channels_last)
 
     def batches(self, file):
+        """Bytes `[16, crop, crop, 3]` each, as decoded images are."""
         margin = (self.short - self.crop) // 2
         pixels = np.fromfile(file, np.uint8).reshape(-1, self.short, self.short, 3)[:, margin:margin + self.crop, margin:margin + self.crop]
-        x = self.normalised(torch.from_numpy(pixels.copy()))
-        return [x[i:i + BATCH] for i in range(0, len(x), BATCH)]
+        return torch.from_numpy(pixels.copy()).split(BATCH)
 
 
 def report(mode, seconds):
@@ -76,7 +76,7 @@ def report(mode, seconds):
 def forward(name, weights, file):
     kind = Kind(name)
     model, seconds = kind.pretrained(weights).eval(), []
-    x = kind.batches(file)[0]
+    x = kind.normalised(kind.batches(file)[0])
     with torch.inference_mode():
         for run in range(WARM_UP + MEASURED):
             began = time.perf_counter()
@@ -97,7 +97,7 @@ def step(name, weights, file, statistics="frozen"):
     inputs, labels = kind.batches(file), torch.arange(BATCH) % 2
     for run in range(WARM_UP + MEASURED):
         began = time.perf_counter()
-        loss = nn.functional.cross_entropy(model(inputs[run % len(inputs)]), labels)
+        loss = nn.functional.cross_entropy(model(kind.normalised(inputs[run % len(inputs)])), labels)  # from bytes, as Thaw's step
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

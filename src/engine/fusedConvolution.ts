@@ -1,7 +1,7 @@
 // A convolution with its bias and activation in one kernel. tfjs-node composes them of three, each a pass over the feature map, and has no
 // gradient of the whole. On the first layers of EfficientNet-Lite0 one kernel takes a third of their time.
 import type { NamedAttrMap, Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
-import type { OperationAttribute, OperationBackend } from './kernels.js';
+import { sumToChannels, type OperationAttribute, type OperationBackend } from './kernels.js';
 
 type Tensorflow = typeof import('@tensorflow/tfjs');
 
@@ -90,7 +90,7 @@ export function createFusedConvolution(tf: Tensorflow, backend: OperationBackend
         if (gradient === undefined) throw new Error(`tfjs has no gradient of a convolution's ${input}`);
         return gradient();
       };
-      return { x: gradientOf('x'), filter: gradientOf('filter'), bias: () => tf.sum(inner, [0, 1, 2]) };
+      return { x: gradientOf('x'), filter: gradientOf('filter'), bias: () => sumToChannels(backend, inner) };
     },
   });
   return (x, filter, bias, options) => tf.engine().runKernel(name, { x, filter, bias }, options as unknown as NamedAttrMap);

@@ -3,8 +3,9 @@
 // A convolution with bias and activation: fusedConvolution.ts. One alone is tfjs's own, whose gradients are TensorFlow's kernels already (1×1
 // ones: gradients.ts). tfjs has those for padding `same` and `valid` only; explicit numbers throw in the backward pass, so torch's padding is
 // `tf.pad` and then `valid`.
-import type { Tensor, Tensor1D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
+import type { Scalar, Tensor, Tensor1D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
 import type { FusedConvolution } from './fusedConvolution.js';
+import type { MaxPool } from './maxPool.js';
 
 type Tensorflow = typeof import('@tensorflow/tfjs');
 
@@ -42,11 +43,16 @@ export interface Kernels {
   relu<T extends Tensor>(x: T): T;
   /** min(max(x, 0), 6), of any shape; the gradient at 0 and at 6 is 0, as PyTorch's. */
   relu6<T extends Tensor>(x: T): T;
+  /** Sum over all axes but the last, `[…, channels]` → `[channels]`: in half the time of `tf.sum`. No gradient. */
+  sumToChannels(x: Tensor): Tensor1D;
+  /** Half the sum of all squares, of any shape, in one pass. No gradient. */
+  halfSquaredNorm(x: Tensor): Scalar;
   readonly convolution: FusedConvolution;
+  readonly maxPool: MaxPool;
 }
 
 /** The kernels over a tfjs whose backend is TensorFlow's. */
-export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<Kernels, 'convolution'> {
+export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<Kernels, 'convolution' | 'maxPool'> {
   const { binding } = backend;
   const floatType = (name: string): OperationAttribute => ({ name, type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT });
   const batchNormAttributes = (epsilon: number): OperationAttribute[] => [
@@ -87,7 +93,17 @@ export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<K
 
     relu: activation('Relu'),
     relu6: activation('Relu6'),
+    sumToChannels: (x) => sumToChannels(backend, x),
+    halfSquaredNorm: (x) => backend.executeSingleOutput('L2Loss', [floatType('T')], [x]) as Scalar,
   };
+}
+
+/** See Kernels. */
+export function sumToChannels(backend: OperationBackend, x: Tensor): Tensor1D {
+  const { binding } = backend;
+  return backend.executeSingleOutput('BiasAddGrad', [
+    { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }, { name: 'data_format', type: binding.TF_ATTR_STRING, value: 'NHWC' },
+  ], [x]) as Tensor1D;
 }
 
 function taken(tensors: readonly Tensor[], index: number): Tensor {

@@ -47,6 +47,15 @@ function readCpuinfo(): string {
   }
 }
 
+/** The name of oneDNN's kernel for one of TensorFlow's operations; it is found with `oneDnnLabel` only. */
+export function oneDnnName(operation: string): string {
+  return `_MklNative${operation.replace(/^_/, '')}`;
+}
+
+export function oneDnnLabel({ binding }: OperationBackend): OperationAttribute {
+  return { name: '_kernel', type: binding.TF_ATTR_STRING, value: 'MklNameChangeOp' };
+}
+
 /**
  * Makes the backend run oneDNN's kernels where they are faster. Does nothing where the library has none: that is tried once.
  * For a CPU only; on a GPU these kernels would take the tensors off it.
@@ -58,11 +67,10 @@ export function useOneDnn(backend: OperationBackend, probe: { readonly x: Tensor
   const { binding } = backend;
   const single = backend.executeSingleOutput.bind(backend);
   const multiple = backend.executeMultipleOutputs.bind(backend);
-  const label: OperationAttribute = { name: '_kernel', type: binding.TF_ATTR_STRING, value: 'MklNameChangeOp' };
-  const nameOf = (name: string): string => `_MklNative${name.replace(/^_/, '')}`;
+  const label = oneDnnLabel(backend);
   const isFaster = (name: string, inputs: readonly TensorInfo[]): boolean => faster[name.replace(/^_/, '')]?.(inputs.map(({ shape }) => shape)) === true;
   try {
-    single(nameOf('DepthwiseConv2dNative'), [
+    single(oneDnnName('DepthwiseConv2dNative'), [
       { name: 'T', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
       { name: 'strides', type: binding.TF_ATTR_INT, value: [1, 1, 1, 1] },
       { name: 'padding', type: binding.TF_ATTR_STRING, value: 'SAME' },
@@ -74,10 +82,10 @@ export function useOneDnn(backend: OperationBackend, probe: { readonly x: Tensor
     return false; // not in this build of the library: TensorFlow's own kernels do
   }
   backend.executeSingleOutput = (name, attributes, inputs) => (
-    isFaster(name, inputs) ? single(nameOf(name), [...attributes, label], inputs) : single(name, attributes, inputs)
+    isFaster(name, inputs) ? single(oneDnnName(name), [...attributes, label], inputs) : single(name, attributes, inputs)
   );
   backend.executeMultipleOutputs = (name, attributes, inputs, outputs) => (
-    isFaster(name, inputs) ? multiple(nameOf(name), [...attributes, label], inputs, outputs) : multiple(name, attributes, inputs, outputs)
+    isFaster(name, inputs) ? multiple(oneDnnName(name), [...attributes, label], inputs, outputs) : multiple(name, attributes, inputs, outputs)
   );
   return true;
 }

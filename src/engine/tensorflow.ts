@@ -6,6 +6,7 @@ import type { TFJSBinding } from '@tensorflow/tfjs-node-gpu/dist/tfjs_binding';
 import { createFusedConvolution } from './fusedConvolution.js';
 import { usePointwiseGradients } from './gradients.js';
 import { createKernels, type Kernels } from './kernels.js';
+import { createMaxPool } from './maxPool.js';
 import { useOneDnn } from './oneDnn.js';
 
 /** Makes the addon tfjs's backend. Undefined when tfjs refuses it. */
@@ -16,6 +17,13 @@ export async function startTensorflow(binding: TFJSBinding): Promise<{ tf: typeo
   if (!(await tf.setBackend('tensorflow'))) return undefined;
   usePointwiseGradients(tf);
   const fuse = !binding.isUsingGpuDevice();
-  const fuseDepthwise = fuse && tf.tidy(() => useOneDnn(backend, { x: tf.ones([1, 2, 2, 1]), filter: tf.ones([2, 2, 1, 1]) }));
-  return { tf, kernels: { ...createKernels(tf, backend), convolution: createFusedConvolution(tf, backend, { fuse, fuseDepthwise }) } };
+  const oneDnn = fuse && tf.tidy(() => useOneDnn(backend, { x: tf.ones([1, 2, 2, 1]), filter: tf.ones([2, 2, 1, 1]) }));
+  return {
+    tf,
+    kernels: {
+      ...createKernels(tf, backend),
+      convolution: createFusedConvolution(tf, backend, { fuse, fuseDepthwise: oneDnn }),
+      maxPool: createMaxPool(tf, backend, oneDnn),
+    },
+  };
 }

@@ -48,7 +48,7 @@ export function foldBatchNorm(engine: Engine, graph: Graph, parameters: Paramete
   tf.tidy(() => {
     const folded = affines(tf, plan, parameters);
     for (const step of plan) {
-      const made = stepWeights(tf, step, parameters, folded.get(step.node.name));
+      const made = stepWeights(engine, step, parameters, folded.get(step.node.name));
       if (made.filter !== undefined) tf.keep(made.filter);
       if (made.bias !== undefined) tf.keep(made.bias);
       weights.set(step.node.name, made);
@@ -235,27 +235,31 @@ function affines(tf: Tensorflow, steps: readonly PlannedStep[], parameters: Para
 }
 
 /** Filter and bias of a step; new tensors, which gradients go through. */
-function stepWeights(tf: Tensorflow, { node }: PlannedStep, parameters: ParameterTensors, affine: Affine | undefined): { filter?: Tensor; bias?: Tensor1D } {
+function stepWeights(engine: Engine, { node }: PlannedStep, parameters: ParameterTensors, affine: Affine | undefined): { filter?: Tensor; bias?: Tensor1D } {
   if (node.op !== 'conv' && node.op !== 'depthwiseConv' && node.op !== 'dense') return {};
+  const { tf } = engine;
   const filter = parameter(parameters, `${node.name}.weight`);
   const bias = node.op === 'dense' || (node.op === 'conv' && node.bias) ? parameter(parameters, `${node.name}.bias`) as Tensor1D : undefined;
   if (affine === undefined) return { filter: filter.clone(), ...(bias !== undefined && { bias: bias.clone() }) };
   const { factor, shift } = affine;
-  return { filter: scaleOutputs(tf, filter, factor, node.op === 'depthwiseConv'), bias: bias === undefined ? shift.clone() : tf.add(shift, tf.mul(bias, factor)) };
+  return { filter: scaleChannels(engine, filter, factor, node.op === 'depthwiseConv'), bias: bias === undefined ? shift.clone() : tf.add(shift, tf.mul(bias, factor)) };
 }
 
-/** filter × factor of each output channel, with a gradient of two products and a sum; tfjs's own casts and reshapes besides, for every filter. */
-function scaleOutputs(tf: Tensorflow, filter: Tensor, factor: Tensor1D, depthwise: boolean): Tensor {
-  return tf.customGrad((...args) => {
-    const [weights, scale, save] = args as [Tensor, Tensor, (tensors: Tensor[]) => void];
+/** x × factor of each channel, with a gradient of two products and a sum; tfjs's own casts and reshapes besides, for every filter. */
+function scaleChannels<T extends Tensor>({ tf, kernels }: Engine, x: T, factor: Tensor1D, depthwise = false): T {
+  return tf.customGrad<T>((...args) => {
+    const [values, scale, save] = args as [T, Tensor, (tensors: Tensor[]) => void];
     // Depthwise filters have their channels on the axis before the last.
     const shaped = depthwise ? tf.reshape(scale, [-1, 1]) : scale;
-    save([weights, shaped]);
+    save([values, shaped]);
     return {
-      value: tf.mul(weights, shaped),
-      gradFunc: (dy: Tensor, [saved, scales]: Tensor[]) => [tf.mul(dy, scales as Tensor), tf.sum(tf.mul(dy, saved as Tensor), depthwise ? [0, 1, 3] : [0, 1, 2])],
+      value: tf.mul<T>(values, shaped),
+      gradFunc: (dy: T, [saved, scales]: Tensor[]) => {
+        const product = tf.mul(dy, saved as Tensor);
+        return [tf.mul<T>(dy, scales as Tensor), depthwise ? tf.sum(product, [0, 1, 3]) : kernels.sumToChannels(product)];
+      },
     };
-  })(filter, factor);
+  })(x, factor);
 }
 
 function runFolded(engine: Engine, step: FoldedStep, inputs: readonly Tensor[]): Tensor {
@@ -274,7 +278,7 @@ function runFolded(engine: Engine, step: FoldedStep, inputs: readonly Tensor[]):
     case 'relu6':
       return tf.relu6(x);
     default:
-      return runPlain(tf, node, inputs);
+      return runPlain(engine, node, inputs);
   }
 }
 
@@ -293,7 +297,12 @@ function runTraining(
   switch (node.op) {
     case 'conv':
     case 'depthwiseConv': {
-      const { filter, bias } = stepWeights(tf, step, parameters, affine);
+      if (affine !== undefined && node.op === 'conv' && isSmallerThanFilter(x, node)) {
+        const { filter, bias } = stepWeights(engine, step, parameters, undefined);
+        const y = tf.add(scaleChannels(engine, convolve(engine, node, x, filter, bias, 'linear'), affine.factor), affine.shift);
+        return activation === 'linear' ? y : kernels[activation](y);
+      }
+      const { filter, bias } = stepWeights(engine, step, parameters, affine);
       return convolve(engine, node, x, filter, bias, activation);
     }
     case 'batchNorm': {
@@ -310,19 +319,28 @@ function runTraining(
     case 'dropout':
       return options.dropout === undefined ? x : tf.dropout(x, node.rate, undefined, options.dropout.seed + graph.nodes.indexOf(node));
     case 'dense': {
-      const { filter, bias } = stepWeights(tf, step, parameters, affine);
+      const { filter, bias } = stepWeights(engine, step, parameters, affine);
       return tf.add(tf.matMul(x as Tensor as Tensor2D, filter as Tensor2D), bias as Tensor1D);
     }
     default:
-      return runPlain(tf, node, inputs);
+      return runPlain(engine, node, inputs);
   }
 }
 
+/**
+ * Whether the convolution's result is so small beside its filter that the batch norm after it is cheaper done on the result than folded into the
+ * filter: there, twice forward and three times back, instead of once and three times. ResNet18's last stage, at 7 × 7 pixels and batch 16.
+ */
+function isSmallerThanFilter(x: Tensor4D, { kernel, stride, inputChannels }: ConvNode): boolean {
+  const [batch, height, width] = x.shape;
+  return kernel * kernel * inputChannels > 2 * batch * Math.ceil(height / stride) * Math.ceil(width / stride);
+}
+
 /** Nodes without parameters, the same in both passes. */
-function runPlain(tf: Tensorflow, node: GraphNode, inputs: readonly Tensor[]): Tensor {
+function runPlain({ tf, kernels }: Engine, node: GraphNode, inputs: readonly Tensor[]): Tensor {
   switch (node.op) {
     case 'maxPool':
-      return maxPool(tf, only(inputs) as Tensor4D, node);
+      return kernels.maxPool(paddedForPooling(tf, only(inputs) as Tensor4D, node), node.kernel, node.stride);
     case 'globalAveragePool':
       return tf.mean(only(inputs), [1, 2]);
     case 'add':
@@ -351,10 +369,9 @@ function paddedForConvolution(tf: Tensorflow, x: Tensor4D, { kernel, stride, pad
   return { padded, pad: 'valid' };
 }
 
-function maxPool(tf: Tensorflow, x: Tensor4D, node: MaxPoolNode): Tensor4D {
+function paddedForPooling(tf: Tensorflow, x: Tensor4D, node: MaxPoolNode): Tensor4D {
   const [rows, columns] = [poolPadding(x.shape[1], node), poolPadding(x.shape[2], node)];
-  const padded = [...rows, ...columns].every((amount) => amount === 0) ? x : tf.pad(x, [[0, 0], rows, columns, [0, 0]], Number.NEGATIVE_INFINITY);
-  return tf.maxPool(padded, node.kernel, node.stride, 'valid');
+  return [...rows, ...columns].every((amount) => amount === 0) ? x : tf.pad(x, [[0, 0], rows, columns, [0, 0]], Number.NEGATIVE_INFINITY);
 }
 
 function batchNormTensors(parameters: ParameterTensors, node: BatchNormNode): { scale: Tensor1D; offset: Tensor1D; mean: Tensor1D; variance: Tensor1D } {

@@ -12,7 +12,7 @@ import { ThawError } from '../protocol/errors.js';
 import type { Recipe } from '../protocol/run.js';
 import type { ContentImage, Pixels, WholePixels } from './features.js';
 import { batchBounds, evaluateLogits, remainderBounds, type Evaluation, type LoopHooks } from './loop.js';
-import { clipByGlobalNorm, SgdMomentum, stepDecay, warmUpCosine } from './optimizer.js';
+import { clippingFactor, SgdMomentum, stepDecay, warmUpCosine } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
 export interface LabelledImage extends ContentImage {
@@ -97,9 +97,10 @@ export async function finetune(
           throw new ThawError('run', 'diverged', `The loss stopped being a number in epoch ${String(epoch)}, step ${String(step + 1)}`,
             'Train with a smaller learning rate or a larger batch, or use freeze');
         }
-        const clipped = body.clipNorm > 0 ? clipByGlobalNorm(tf, gradients, body.clipNorm) : gradients;
-        optimizer.step(network.variables, clipped, (name) => (network.isHead(name) ? current * body.headLearningRateFactor : current));
-        for (const gradient of clipped.values()) gradient.dispose();
+        const factor = body.clipNorm > 0 ? clippingFactor(engine, gradients, body.clipNorm) : undefined;
+        optimizer.step(network.variables, gradients, (name) => (network.isHead(name) ? current * body.headLearningRateFactor : current), factor);
+        factor?.dispose();
+        for (const gradient of gradients.values()) gradient.dispose();
         step++;
         trained += labels.length;
         correct += score.correct;

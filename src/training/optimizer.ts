@@ -18,62 +18,84 @@ export interface Optimizer {
   dispose(): void;
 }
 
-/** `torch.optim.SGD(momentum, weight_decay)`, dampening 0: v ← μ v + (g + λ p), p ← p − η v; v starts as the first g + λ p. */
+/** What SGD keeps of a parameter: the velocity times `scale`. */
+interface Velocity {
+  readonly tensor: Tensor;
+  readonly scale: number;
+}
+
+/** One rule for all tensors of a group: rate, weight decay, and what their velocities are multiplied by before and after. */
+interface SgdRule {
+  readonly rate: number;
+  readonly decay: number;
+  /** Absent in the first step. */
+  readonly before: number | undefined;
+  readonly after: number;
+}
+
+/**
+ * `torch.optim.SGD(momentum, weight_decay)`, dampening 0: v ← μ v + (g + λ p), p ← p − η v; v starts as the first g + λ p.
+ * On large filters a step takes as long as it reads and writes memory. So η v is what is kept, which saves a product; where η is 0, v itself.
+ */
 export class SgdMomentum implements Optimizer {
-  private readonly velocities = new Map<string, Tensor>();
+  private readonly velocities = new Map<string, Velocity>();
 
   constructor(private readonly tf: Tensorflow, private readonly options: { momentum: number; weightDecay: number | ((name: string) => number) }) {}
 
-  step(variables: Variables, gradients: Gradients, learningRate: (name: string) => number): void {
+  /** @param factor multiplies every gradient first: see clippingFactor */
+  step(variables: Variables, gradients: Gradients, learningRate: (name: string) => number, factor?: Scalar): void {
     const { tf } = this;
     const { weightDecay } = this.options;
-    const vectors = new Map<string, { rate: number; decay: number; names: string[]; first: boolean }>();
+    const vectors = new Map<string, { rule: SgdRule; names: string[] }>();
     for (const [name, gradient] of gradients) {
       const rate = learningRate(name);
       const decay = typeof weightDecay === 'number' ? weightDecay : weightDecay(name);
-      const first = !this.velocities.has(name);
+      const rule: SgdRule = { rate, decay, before: this.velocities.get(name)?.scale, after: rate === 0 ? 1 : rate };
       if (gradient.rank === 1) {
-        const key = [rate, decay, first].join(' ');
-        const group = vectors.get(key) ?? { rate, decay, first, names: [] };
+        const key = JSON.stringify(rule);
+        const group = vectors.get(key) ?? { rule, names: [] };
         group.names.push(name);
         vectors.set(key, group);
         continue;
       }
       const variable = required(variables, name);
-      const { velocity, value } = tf.tidy(() => this.moved(variable, gradient, this.velocities.get(name), rate, decay));
-      this.replace(name, variable, velocity, value);
+      const { velocity, value } = tf.tidy(() => this.moved(variable, gradient, this.velocities.get(name)?.tensor, rule, factor));
+      this.replace(name, variable, velocity, rule.after, value);
     }
-    // A network has a hundred short vectors, and an operation on a short one costs its call: those of one rate and decay go as one.
-    for (const { rate, decay, first, names } of vectors.values()) {
+    // A network has a hundred short vectors, and an operation on a short one costs its call: those of one rule go as one.
+    for (const { rule, names } of vectors.values()) {
       const targets = names.map((name) => required(variables, name));
       const sizes = targets.map((variable) => variable.size);
       const [velocities, values] = tf.tidy((): [Tensor[], Tensor[]] => {
         const joined = (tensors: readonly (Tensor | undefined)[]): Tensor1D => tf.concat1d(tensors as Tensor1D[]);
-        const before = first ? undefined : joined(names.map((name) => this.velocities.get(name)));
-        const { velocity, value } = this.moved(joined(targets), joined(names.map((name) => gradients.get(name))), before, rate, decay);
+        const before = rule.before === undefined ? undefined : joined(names.map((name) => this.velocities.get(name)?.tensor));
+        const { velocity, value } = this.moved(joined(targets), joined(names.map((name) => gradients.get(name))), before, rule, factor);
         return [tf.split(velocity, sizes), tf.split(value, sizes)];
       });
-      for (const [index, name] of names.entries()) this.replace(name, targets[index], velocities[index], values[index]);
+      for (const [index, name] of names.entries()) this.replace(name, targets[index], velocities[index], rule.after, values[index]);
     }
   }
 
-  private moved(parameter: Tensor, gradient: Tensor, before: Tensor | undefined, rate: number, decay: number): { velocity: Tensor; value: Tensor } {
+  private moved(parameter: Tensor, gradient: Tensor, kept: Tensor | undefined, rule: SgdRule, factor: Scalar | undefined): { velocity: Tensor; value: Tensor } {
     const { tf } = this;
-    const full: Tensor = decay === 0 ? gradient : tf.add(gradient, tf.mul(parameter, decay));
-    const velocity: Tensor = before === undefined ? full.clone() : tf.add(tf.mul(before, this.options.momentum), full);
-    return { velocity, value: tf.sub(parameter, tf.mul(velocity, rate)) };
+    const { rate, decay, before, after } = rule;
+    const terms = [tf.mul(gradient, factor === undefined ? after : tf.mul(factor, after))];
+    if (decay !== 0) terms.push(tf.mul(parameter, decay * after));
+    if (kept !== undefined) terms.push(tf.mul(kept, (this.options.momentum * after) / (before ?? 1)));
+    const velocity = tf.addN(terms);
+    return { velocity, value: rate === 0 ? parameter.clone() : tf.sub(parameter, velocity) };
   }
 
-  private replace(name: string, variable: Variable | undefined, velocity: Tensor | undefined, value: Tensor | undefined): void {
+  private replace(name: string, variable: Variable | undefined, velocity: Tensor | undefined, scale: number, value: Tensor | undefined): void {
     if (variable === undefined || velocity === undefined || value === undefined) throw new Error(`a step without a result for ${name}`);
-    this.velocities.get(name)?.dispose();
-    this.velocities.set(name, this.tf.keep(velocity));
+    this.velocities.get(name)?.tensor.dispose();
+    this.velocities.set(name, { tensor: this.tf.keep(velocity), scale });
     variable.assign(value);
     value.dispose();
   }
 
   dispose(): void {
-    for (const velocity of this.velocities.values()) velocity.dispose();
+    for (const { tensor } of this.velocities.values()) tensor.dispose();
     this.velocities.clear();
   }
 }
@@ -122,26 +144,17 @@ export class AdamW implements Optimizer {
 }
 
 /**
- * `torch.nn.utils.clip_grad_norm_`: all gradients scaled by min(1, limit / (norm + 1e-6)), norm being that of all together.
- * Stays on the device: nothing is read back. Disposes the gradients given and returns new ones.
+ * What `torch.nn.utils.clip_grad_norm_` multiplies every gradient by: min(1, limit / (norm + 1e-6)), norm being that of all together.
+ * Stays on the device: nothing is read back. The caller's to dispose.
  */
-export function clipByGlobalNorm(tf: Tensorflow, gradients: Gradients, limit: number): Map<string, Tensor> {
-  const vectors = [...gradients].filter(([, gradient]) => gradient.rank === 1);
-  const others = [...gradients].filter(([, gradient]) => gradient.rank !== 1);
-  const clipped = new Map<string, Tensor>();
-  tf.tidy(() => {
+export function clippingFactor({ tf, kernels }: Pick<Engine, 'tf' | 'kernels'>, gradients: Gradients, limit: number): Scalar {
+  return tf.tidy(() => {
+    const vectors = [...gradients.values()].filter(({ rank }) => rank === 1);
     // As in the optimizer: short vectors together.
-    const joined = vectors.length === 0 ? [] : [tf.concat1d(vectors.map(([, gradient]) => gradient as Tensor1D))];
-    const squares = [...joined, ...others.map(([, gradient]) => gradient)].map((gradient) => tf.sum(tf.square(gradient)));
-    const scale: Scalar = tf.minimum(tf.scalar(1), tf.div(tf.scalar(limit), tf.add(tf.sqrt(tf.addN(squares)), 1e-6)));
-    for (const [name, gradient] of others) clipped.set(name, tf.keep(tf.mul(gradient, scale)));
-    for (const flat of joined) {
-      const parts: Tensor[] = tf.split(tf.mul(flat, scale), vectors.map(([, gradient]) => gradient.size));
-      for (const [index, part] of parts.entries()) clipped.set(vectors[index]?.[0] ?? '', tf.keep(part));
-    }
+    const joined = vectors.length === 0 ? [] : [tf.concat1d(vectors as Tensor1D[])];
+    const halves = [...joined, ...[...gradients.values()].filter(({ rank }) => rank !== 1)].map((gradient) => kernels.halfSquaredNorm(gradient));
+    return tf.minimum(tf.scalar(1), tf.div(tf.scalar(limit), tf.add(tf.sqrt(tf.mul(tf.addN(halves), 2)), 1e-6)));
   });
-  for (const gradient of gradients.values()) gradient.dispose();
-  return new Map([...gradients.keys()].map((name) => [name, required(clipped, name)]));
 }
 
 /** Rate of a step: linear warm-up, then half a cosine down to 0 (Loshchilov and Hutter 2017, without restarts). `step` counts from 0. */

@@ -8,7 +8,7 @@ import { loadParameters, toStateDict } from '../../src/network/parameters.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { evaluateHead, featureShape, trainHead, type FeatureSet } from '../../src/training/freeze.js';
 import { evaluateLogits } from '../../src/training/loop.js';
-import { SgdMomentum } from '../../src/training/optimizer.js';
+import { clippingFactor, SgdMomentum } from '../../src/training/optimizer.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { difference, maximumError, namesOf, norm, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
 
@@ -260,3 +260,32 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeez
     });
   });
 }
+
+test('SGD with clipped gradients moves as torch.optim.SGD after clip_grad_norm_, a rate of 0 in between too', () => {
+  const { tf } = engine;
+  const tensors = tf.memory().numTensors;
+  const start = new Map<string, Tensor>([['w', tf.tensor2d([[0.5, -1], [2, 0.25]])], ['b', tf.tensor1d([0.1, -0.2])]]);
+  const variables = new Map([...start].map(([name, tensor]) => [name, tf.variable(tensor)]));
+  tf.dispose([...start.values()]);
+  const optimizer = new SgdMomentum(tf, { momentum: 0.9, weightDecay: (name) => (name === 'w' ? 0.1 : 0) });
+  // By PyTorch 2.13 in float64, norms clipped to 1: rate, gradients of w and b, then w and b after the step.
+  const steps: [number, number[][], number[], number[], number[]][] = [
+    [0.1, [[1, 2], [-3, 0.5]], [0.5, -1], [0.46959998, -1.04080004, 2.05620006, 0.23479999], [0.08729999, -0.17459998]],
+    [0, [[0.1, 0.2], [0.3, -0.1]], [0.05, 0.1], [0.46959998, -1.04080004, 2.05620006, 0.23479999], [0.08729999, -0.17459998]],
+    [0.05, [[-2, 1], [4, -1]], [3, 0], [0.4662873, -1.06541672, 2.01000613, 0.23989365], [0.0529657, -0.16881297]],
+  ];
+  for (const [rate, w, b, wAfter, bAfter] of steps) {
+    const gradients = new Map<string, Tensor>([['w', tf.tensor2d(w)], ['b', tf.tensor1d(b)]]);
+    const factor = clippingFactor(engine, gradients, 1);
+    optimizer.step(variables, gradients, () => rate, factor);
+    tf.dispose([factor, ...gradients.values()]);
+    for (const [name, expected] of [['w', wAfter], ['b', bAfter]] as const) {
+      variables.get(name)?.dataSync().forEach((value, index) => {
+        assert.ok(Math.abs(value - (expected[index] ?? NaN)) < 2e-7, `${name} at rate ${String(rate)}: ${String(value)} for ${String(expected[index])}`);
+      });
+    }
+  }
+  optimizer.dispose();
+  for (const variable of variables.values()) variable.dispose();
+  assert.equal(tf.memory().numTensors, tensors, 'tensors are left');
+});

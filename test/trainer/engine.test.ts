@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
+import type { Rank, Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs';
 import { addonFor } from '../../src/engine/addon.js';
 import { CONFIG_VARIABLE, memoryCapConfig } from '../../src/engine/contextConfig.js';
 import { createFusedConvolution, type FusedConvolution } from '../../src/engine/fusedConvolution.js';
@@ -151,6 +151,41 @@ for (const example of golden.fusedConvolutions) {
     check(example, compute(composedConvolution()));
   });
 }
+
+test('max pooling: values and gradients are those of TensorFlow\'s own kernels, equal values in a window too', () => {
+  const { tf, kernels } = engine;
+  for (const [size, kernel, stride] of [[12, 3, 2], [13, 3, 2], [9, 2, 2], [7, 3, 1]] as const) {
+    tf.tidy(() => {
+      const x = tf.relu(tf.randomNormal<Rank.R4>([2, size, size, 5], 0, 1, 'float32', size)); // half of it zero
+      const plain = (input: Tensor): Tensor => tf.maxPool(input as Tensor4D, kernel, stride, 'valid');
+      const y = kernels.maxPool(x, kernel, stride);
+      assert.deepEqual(y.dataSync(), plain(x).dataSync());
+      const dy = tf.randomNormal(y.shape, 0, 1, 'float32', kernel);
+      const [ours, theirs] = [(input: Tensor) => kernels.maxPool(input as Tensor4D, kernel, stride), plain].map((pool) => tf.grad(pool)(x, dy).dataSync());
+      assert.ok(ours !== undefined && theirs !== undefined && ours.some((value) => value !== 0));
+      assert.ok(ours.every((value, index) => Math.abs(value - (theirs[index] ?? NaN)) <= 1e-6));
+    });
+  }
+});
+
+test('sums over many rows are exact to float32', () => {
+  const { tf, kernels } = engine;
+  tf.tidy(() => {
+    const [rows, channels] = [200_000, 3];
+    const x = tf.add(tf.randomNormal([rows, channels], 0, 1, 'float32', 1), 0.5); // their sum grows to 100,000
+    const values = x.dataSync();
+    const sums = [0, 0, 0];
+    let squares = 0;
+    values.forEach((value, index) => {
+      sums[index % channels] = (sums[index % channels] ?? 0) + value;
+      squares += value ** 2;
+    });
+    kernels.sumToChannels(x).dataSync().forEach((value, channel) => {
+      assert.ok(Math.abs(value / (sums[channel] ?? NaN) - 1) < TOLERANCE, `${String(value)} for ${String(sums[channel])}`);
+    });
+    assert.ok(Math.abs((2 * (kernels.halfSquaredNorm(x).dataSync()[0] ?? NaN)) / squares - 1) < TOLERANCE);
+  });
+});
 
 test('a parameter of a fused convolution that is wrong by 1 % is seen', () => {
   const { tf, kernels } = engine;
