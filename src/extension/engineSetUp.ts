@@ -1,6 +1,7 @@
 // TensorFlow and the pretrained weights: asked for once before the first run, fetched with progress, checked and described on demand.
 import * as v from 'valibot';
 import * as vscode from 'vscode';
+import { pinsFor } from '../engine/pins.js';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/cache.js';
@@ -30,7 +31,10 @@ export class EngineSetUp {
     return { runtime: findRuntime({ environment }) === undefined, weights: findWeights(DEFAULT_BACKBONE, environment) === undefined };
   }
 
-  /** True when training can start: at once when all is there, else after asking and setting up. False when the person declines or cancels. */
+  /**
+   * True when training can start: at once when all is there, else after asking and setting up. False when the person declines or cancels.
+   * @throws ThawError `unsupported-platform`
+   */
   async ensureReady(): Promise<boolean> {
     this.#underWay ??= this.#provide().finally(() => { this.#underWay = undefined; });
     return this.#underWay;
@@ -39,6 +43,7 @@ export class EngineSetUp {
   async #provide(): Promise<boolean> {
     const missing = this.missing();
     if (!missing.runtime && !missing.weights) return true;
+    if (missing.runtime) pinsFor('cpu'); // where there is nothing to fetch, that is said instead of a question
     const setUp = vscode.l10n.t('Set Up');
     if (await vscode.window.showInformationMessage(this.#question(missing), setUp) !== setUp) return false;
     for (;;) {

@@ -1,4 +1,5 @@
 // Set Up GPU… and Use Existing TensorFlow…: which TensorFlow trains. A GPU that could be set up is offered once; nothing is fetched unasked.
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
@@ -99,12 +100,11 @@ async function setUpGpu({ installation, log }: Services): Promise<boolean> {
 /** Offers the TensorFlows of Python environments, and Thaw's own; the choice is a setting of this machine. */
 async function useTensorflow({ installation, log }: Services): Promise<string | undefined> {
   if (!await requireTrust()) return undefined;
-  const found = await foundTensorflows(installation.environment());
   const own = { label: vscode.l10n.t('Thaw\'s own'), detail: vscode.l10n.t('TensorFlow 2.21, as Set Up Engine and Set Up GPU fetch it'), folder: '' };
   const browse = { label: `$(folder-opened) ${vscode.l10n.t('Choose an environment…')}`, detail: vscode.l10n.t('The folder of a virtual or conda environment with TensorFlow {0} or newer', OLDEST_TENSORFLOW.join('.')), folder: undefined };
-  const items: (vscode.QuickPickItem & { folder: string | undefined })[] = [
+  const items = foundTensorflows(installation.environment(), log).then((found): (vscode.QuickPickItem & { folder: string | undefined })[] => [
     ...found.map(({ version, flavour, environment, foundBy }) => ({ label: `TensorFlow ${version ?? ''} (${flavour})`, description: foundBy, detail: plainText(environment), folder: environment })), own, browse,
-  ];
+  ]);
   const picked = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Use Existing TensorFlow'), placeHolder: vscode.l10n.t('Which TensorFlow trains') });
   if (picked === undefined) return undefined;
   const folder = picked.folder ?? await browseEnvironment();
@@ -126,16 +126,32 @@ async function browseEnvironment(): Promise<string | undefined> {
 
 /** An environment inside the workspace came with the workspace: its library runs as the person, so its whole path is shown and asked about. */
 async function mayUse(folder: string): Promise<boolean> {
-  const inside = (vscode.workspace.workspaceFolders ?? []).some(({ uri }) => folder === uri.fsPath || folder.startsWith(uri.fsPath + path.sep));
-  if (!inside) return true;
+  if (!liesInWorkspace(folder)) return true;
   const use = vscode.l10n.t('Use It');
   const detail = sentences(plainText(folder, 4096), vscode.l10n.t('It lies inside this workspace. Its libraries will run with your rights at every training, in every workspace'));
   return await vscode.window.showWarningMessage(vscode.l10n.t('Use the TensorFlow of this folder?'), { modal: true, detail }, use) === use;
 }
 
+/** By its name, or by where it really is: a workspace may be opened through a link, and a link in it may lead anywhere. */
+function liesInWorkspace(folder: string): boolean {
+  const holds = (parent: string, child: string): boolean => child === parent || child.startsWith(parent + path.sep);
+  return (vscode.workspace.workspaceFolders ?? []).some(({ uri: { fsPath } }) => holds(fsPath, path.resolve(folder)) || holds(realPath(fsPath), realPath(folder)));
+}
+
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return path.resolve(file); // not there, or not to be looked at: the name is all there is
+  }
+}
+
 /** By VS Code's Python extension, `VIRTUAL_ENV` and `CONDA_PREFIX`; each once, the too old ones left out. */
-async function foundTensorflows(environment: NodeJS.ProcessEnv): Promise<PythonTensorflow[]> {
-  const active = await activePythonEnvironment();
+async function foundTensorflows(environment: NodeJS.ProcessEnv, log: vscode.LogOutputChannel): Promise<PythonTensorflow[]> {
+  const active = await activePythonEnvironment().catch((error: unknown) => {
+    log.warn(`The Python extension doesn't say which environment is selected: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  });
   const all = [...(active === undefined ? [] : [tensorflowIn(active, vscode.l10n.t('selected in the Python extension'))]), ...namedTensorflows(environment)];
   const seen = new Set<string>();
   return all.flatMap((each) => {
@@ -148,13 +164,12 @@ async function foundTensorflows(environment: NodeJS.ProcessEnv): Promise<PythonT
 const pythonApi = v.object({ environments: v.object({ getActiveEnvironmentPath: v.function(), resolveEnvironment: v.function() }) });
 const resolved = v.object({ executable: v.object({ sysPrefix: v.string() }) });
 
-/** What the Python extension has selected, if it is there and active; its API is read, nothing of it is started. */
+/** What the Python extension has selected, if it is there. It knows once it is active, which it may not be before a Python file is opened. */
 async function activePythonEnvironment(): Promise<string | undefined> {
-  const extension = vscode.extensions.getExtension<unknown>('ms-python.python');
-  if (extension?.isActive !== true) return undefined;
-  const api = v.safeParse(pythonApi, extension.exports);
+  const exported = await vscode.extensions.getExtension<unknown>('ms-python.python')?.activate();
+  const api = v.safeParse(pythonApi, exported);
   if (!api.success) return undefined;
-  const { environments } = extension.exports as { environments: { getActiveEnvironmentPath(): unknown; resolveEnvironment(path: unknown): Promise<unknown> } };
+  const { environments } = exported as { environments: { getActiveEnvironmentPath(): unknown; resolveEnvironment(path: unknown): Promise<unknown> } };
   const found = v.safeParse(resolved, await environments.resolveEnvironment(environments.getActiveEnvironmentPath()));
   return found.success ? found.output.executable.sysPrefix : undefined;
 }

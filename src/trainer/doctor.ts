@@ -102,7 +102,10 @@ async function examineEngine(environment: NodeJS.ProcessEnv): Promise<Check[]> {
   let runtime: Runtime | undefined;
   try {
     runtime = findRuntime({ environment });
-    if (runtime === undefined) return [{ name: 'Engine', state: 'missing', detail: 'TensorFlow is not on this machine. Run `thaw setup`, or Thaw: Set Up Engine' }];
+    if (runtime === undefined) {
+      pinsFor('cpu'); // where set-up would find nothing to fetch, that is said instead
+      return [{ name: 'Engine', state: 'missing', detail: 'TensorFlow is not on this machine. Run `thaw setup`, or Thaw: Set Up Engine' }];
+    }
     const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
     const { device } = engine;
     return [

@@ -1,13 +1,8 @@
-// What the environment says, and what it is: settings that travel as THAW_* variables, and the versions a run is recorded with.
+// What the environment says: settings that travel as THAW_* variables.
 import os from 'node:os';
-import sharp from 'sharp';
 import { chooseDevice, deviceChoice } from '../engine/device.js';
-import type { Engine } from '../engine/load.js';
 import { findRuntime } from '../engine/runtime.js';
-import type { WeightsFile } from '../network/weights/cache.js';
 import { ThawError } from '../protocol/errors.js';
-import type { RunRecord } from '../protocol/run.js';
-import { THAW_VERSION } from './version.js';
 
 const GIB = 1024 ** 3;
 const DEFAULT_CACHE_GIB = 10;
@@ -36,14 +31,6 @@ export async function deviceQueue(environment: NodeJS.ProcessEnv): Promise<{ rea
 
 function fileName(device: string): string {
   return device.replace(/[^A-Za-z0-9]/g, '-');
-}
-
-export function describeEnvironment(engine: Engine, weights: WeightsFile): NonNullable<RunRecord['environment']> {
-  return {
-    thaw: THAW_VERSION, node: process.versions.node, platform: `${process.platform}-${process.arch}`, tensorflow: engine.tensorflowVersion,
-    sharp: sharp.versions.sharp, threads: engine.threads, device: engine.device,
-    weights: { name: weights.name, sha256: weights.sha256, source: weights.source },
-  };
 }
 
 function positiveNumber(environment: NodeJS.ProcessEnv, name: string): number | undefined {

@@ -1,6 +1,7 @@
 // The trainer process: started detached by the editor on a run folder that is ready, it trains and leaves the result there.
 //   trainer.js --run DIRECTORY --nonce NONCE     trains; its output, trainer.log, says in plain lines what it does
 //   trainer.js --self-check                      one convolution on the engine, as this very binary would run it
+//   trainer.js --sample-gpu UUID                 how busy and how full a GPU is, as JSON lines, while standard input is open
 //   trainer.js --prove FILE [--timed]            the operations of training on one device, their values into FILE: see gpuProof.ts
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,12 +12,17 @@ import { datasetFolder } from '../runs/datasetFolder.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { ProgressLine } from './commands/progressLine.js';
 import { computeForProof } from './gpuProof.js';
+import { sampleToOutput } from './gpuSampler.js';
 import { train } from './train.js';
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { run: { type: 'string' }, nonce: { type: 'string' }, 'self-check': { type: 'boolean' }, prove: { type: 'string' }, timed: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({ options: { run: { type: 'string' }, nonce: { type: 'string' }, 'self-check': { type: 'boolean' }, 'sample-gpu': { type: 'string' }, prove: { type: 'string' }, timed: { type: 'boolean', default: false } } });
   if (values['self-check'] === true) {
     process.stdout.write(`${JSON.stringify(await checkEngine())}\n`);
+    return EXIT.done;
+  }
+  if (values['sample-gpu'] !== undefined) {
+    await sampleToOutput(values['sample-gpu'], process.env);
     return EXIT.done;
   }
   if (values.prove !== undefined) {

@@ -28,8 +28,9 @@ import { newHead, type EpochReport, type Evaluation, type Head, type LoopHooks }
 import { SeededRandom } from '../training/random.js';
 import { batchFor, needsFeatures, requireFit } from '../training/recipes.js';
 import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
-import { GpuSampler } from './gpuSampler.js';
-import { cacheCapBytes, configuredThreads, describeEnvironment, deviceQueue } from './environment.js';
+import { GpuSamplerProcess } from './gpuSampler.js';
+import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
+import { describeEnvironment } from './runEnvironment.js';
 
 export interface TrainOptions {
   /** Absolute path of the dataset folder. */
@@ -82,7 +83,7 @@ class TrainingJob {
       stopRequested: () => this.stopRequested(),
     });
     if (device === undefined) throw new Stopped();
-    let sampler: GpuSampler | undefined;
+    let sampler: GpuSamplerProcess | undefined;
     let engine: Engine | undefined;
     let backbone: Backbone | undefined;
     try {
@@ -291,10 +292,10 @@ class TrainingJob {
     await new Promise((resolve) => { setImmediate(resolve); }); // lets signals, the heartbeat and file writes through
   }
 
-  private sampleGpu(uuid: string): GpuSampler {
-    return new GpuSampler({
-      uuid, environment: this.options.environment,
-      onSample: ({ utilization, usedBytes, totalBytes }) => { this.event({ type: 'gpu', time: Date.now(), ...(utilization !== undefined && { utilization }), usedBytes, totalBytes }); },
+  private sampleGpu(uuid: string): GpuSamplerProcess {
+    return new GpuSamplerProcess({
+      uuid, environment: this.options.environment, program: { execPath: process.execPath, script: path.join(__dirname, 'trainer.js') },
+      onSample: ({ time, utilization, usedBytes, totalBytes }) => { this.event({ type: 'gpu', time, ...(utilization !== undefined && { utilization }), usedBytes, totalBytes }); },
       onGivenUp: () => { this.event({ type: 'message', time: Date.now(), level: 'warning', text: 'nvidia-smi no longer answers: how busy and how full the GPU is stays unknown' }); },
     });
   }

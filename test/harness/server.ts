@@ -29,6 +29,8 @@ export interface ServerOptions {
   readonly host?: string;
   /** Folder of an extension under development, which is linked, or a .vsix, which is installed. */
   readonly extension?: string;
+  /** Folders of other extensions beside it. */
+  readonly others?: readonly string[];
   /** User settings. */
   readonly settings?: Readonly<Record<string, unknown>>;
   /** For the server, and so for the extension host. */
@@ -81,7 +83,9 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
       ...options.environment,
     };
     if (options.extension !== undefined) await install(host, path.resolve(options.extension), { dataFolder, extensionsFolder, environment });
-    const server = await startVscodeServer({ host, dataFolder, extensionsFolder, environment, testDriver: options.testDriver === true });
+    for (const other of options.others ?? []) await install(host, path.resolve(other), { dataFolder, extensionsFolder, environment });
+    // Else it asks a login shell for the environment, whose PATH wins.
+    const server = await startVscodeServer({ host, dataFolder, extensionsFolder, environment, testDriver: options.testDriver === true, more: ['--force-disable-user-env'] });
     const killNow = (): void => {
       server.kill('SIGKILL');
       remove();

@@ -226,4 +226,29 @@ describe('set-up', () => {
     assert.match(document.getText(), /^Workspace trust +ok +This workspace is trusted\.$/m);
     assert.match(document.getText(), /\n\nNothing is missing\.\n$/);
   });
+
+  for (const [platform, title, next] of [['win32', 'Windows on x86-64', 'Open the folder in WSL (Remote - WSL): there Thaw runs on Linux, with the GPU'], ['darwin', 'macOS on ', 'Open the folder on a Linux x86-64 machine over SSH']] as const) {
+    it(`on ${title.replace(/ on .*/, '')} itself it says that Thaw runs on Linux only, where to go, and asks nothing`, async () => {
+      const [real, { showErrorMessage, showInformationMessage }] = [process.platform, vscode.window];
+      const said: string[] = [];
+      const asked: string[] = [];
+      const record = (into: string[]) => (text: string): Promise<undefined> => {
+        into.push(text);
+        return Promise.resolve(undefined);
+      };
+      Object.assign(vscode.window, { showErrorMessage: record(said), showInformationMessage: record(asked) }); // the extension's own API: this suite counts as a part of it
+      Object.defineProperty(process, 'platform', { value: platform });
+      try {
+        await vscode.commands.executeCommand('thaw.setUpEngine');
+        await vscode.commands.executeCommand('thaw.setUpGpu');
+        await vscode.commands.executeCommand('thaw.trainWithFreeze', pictures());
+      } finally {
+        Object.defineProperty(process, 'platform', { value: real });
+        Object.assign(vscode.window, { showErrorMessage, showInformationMessage });
+      }
+      assert.equal(said.length, 3, said.join('\n'));
+      for (const text of said) assert.ok(text.startsWith(`Thaw trains on 64-bit x86 Linux only for now; this is ${title}`) && text.includes(next), text);
+      assert.deepEqual(asked, []);
+    });
+  }
 });

@@ -1,20 +1,14 @@
 // The doctor's list on this machine, with a stand-in for nvidia-smi where a GPU is wanted; and a TensorFlow of the person's own.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { LIBRARY_FILES, LIBRARY_FOLDER, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
-import { findRuntime } from '../../src/engine/runtime.js';
+import { LIBRARY_FOLDER, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { withoutPaths, type Check } from '../../src/trainer/doctor.js';
+import { NO_GPU, pretendNvidiaSmi } from '../harness/pretendGpu.js';
+import { makePythonEnvironment } from '../harness/pythonEnvironment.js';
 import { EMOJI, jsonLines, temporaryFolder, thaw } from './thaw.js';
-
-function tool(folder: string, script: string): string {
-  const bin = path.join(folder, 'bin');
-  mkdirSync(bin, { recursive: true });
-  writeFileSync(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-  return `${bin}:${process.env['PATH'] ?? ''}`;
-}
 
 async function doctor(environment: NodeJS.ProcessEnv, ...args: string[]): Promise<{ code: number | null; checks: Map<string, Check>; text: string }> {
   const { code, stdout } = await thaw(['doctor', '--json', ...args], environment);
@@ -22,36 +16,22 @@ async function doctor(environment: NodeJS.ProcessEnv, ...args: string[]): Promis
   return { code, checks: new Map(checks.map((check) => [check.name, check])), text: stdout };
 }
 
-/** A Python environment as pip leaves it, its libraries links to those of this machine's runtime. */
-function pythonEnvironment(folder: string, version = TENSORFLOW_VERSION): string {
-  const runtime = findRuntime();
-  assert.ok(runtime);
-  const environment = path.join(folder, 'venv');
-  const packages = path.join(environment, 'lib', 'python3.12', 'site-packages');
-  mkdirSync(path.join(packages, LIBRARY_FOLDER), { recursive: true });
-  for (const file of LIBRARY_FILES) symlinkSync(path.join(runtime.directory, LIBRARY_FOLDER, file), path.join(packages, LIBRARY_FOLDER, file));
-  mkdirSync(path.join(packages, `tensorflow_cpu-${version}.dist-info`));
-  return environment;
-}
-
-const NO_GPU = 'echo "No devices were found"; exit 6';
-
 test('every part is listed with its state, and a machine without a GPU is well', async (context) => {
   const folder = temporaryFolder(context);
-  const { code, checks, text } = await doctor({ PATH: tool(folder, NO_GPU) });
+  const { code, checks, text } = await doctor({ PATH: pretendNvidiaSmi(folder, NO_GPU) });
   assert.equal(code, 0, text);
   assert.deepEqual([...checks.keys()], ['Thaw', 'Node', 'Platform', 'C library', 'Python', 'Engine', 'Addon', 'Device', 'GPU', 'GPU training', 'Weights', 'Cache', 'Disk']);
   assert.deepEqual(checks.get('GPU'), { name: 'GPU', state: 'ok', detail: 'No NVIDIA GPU found' });
   assert.match(checks.get('GPU training')!.detail, /untested on hardware/);
   assert.match(checks.get('Cache')!.detail, /TensorFlow \d.* weights and downloads \d/);
   assert.ok(!text.includes(homedir()) && !text.includes(process.env['THAW_HOME'] ?? '?'), 'no private path');
-  const whole = await doctor({ PATH: tool(folder, NO_GPU) }, '--paths');
+  const whole = await doctor({ PATH: pretendNvidiaSmi(folder, NO_GPU) }, '--paths');
   assert.ok(whole.text.includes(process.env['THAW_HOME'] ?? '?'));
 });
 
 test('a driver, its GPUs and what is wrong with them', async (context) => {
   const folder = temporaryFolder(context);
-  const PATH = tool(folder, `case "$*" in
+  const PATH = pretendNvidiaSmi(folder, `case "$*" in
 *--query-gpu=index*) echo "0, GPU-1, 550.54.15, 8.9, 24564, 564, 3, [N/A], NVIDIA GeForce RTX 4090"; echo "1, GPU-2, 550.54.15, 3.5, 12288, 0, 0, [N/A], Tesla K40c";;
 *compute-apps*) echo "GPU-1, 4711, 500, /home/somebody/bin/python3";;
 *) exit 0;;
@@ -63,13 +43,13 @@ esac`);
   const pinned = await doctor({ PATH, THAW_GPU: '1' });
   assert.equal(pinned.checks.get('GPU')?.state, 'warning');
   assert.match(pinned.checks.get('GPU')!.detail, /Tesla K40c has compute capability 3\.5.*Train on the CPU/);
-  const hanging = await doctor({ PATH: tool(folder, 'exec sleep 60') });
+  const hanging = await doctor({ PATH: pretendNvidiaSmi(folder, 'exec sleep 60') });
   assert.match(hanging.checks.get('GPU')!.detail, /no answer within 5 s/);
 });
 
 test('on a machine with nothing, what is missing is missing, and the exit code says so', async (context) => {
   const folder = temporaryFolder(context);
-  const { code, checks } = await doctor({ PATH: tool(folder, NO_GPU).split(':')[0], THAW_HOME: path.join(folder, 'home') });
+  const { code, checks } = await doctor({ PATH: pretendNvidiaSmi(folder, NO_GPU).split(':')[0], THAW_HOME: path.join(folder, 'home') });
   assert.equal(code, 3);
   for (const name of ['Python', 'Engine', 'Weights']) assert.equal(checks.get(name)?.state, 'missing', name);
 });
@@ -87,8 +67,8 @@ test('paths are taken out of whatever is said', () => {
 
 test('a TensorFlow in a Python environment is offered by the doctor, and trains when it is chosen', async (context) => {
   const folder = temporaryFolder(context);
-  const environment = pythonEnvironment(folder);
-  const offered = await doctor({ VIRTUAL_ENV: environment, PATH: tool(folder, NO_GPU) });
+  const environment = makePythonEnvironment(path.join(folder, 'venv'));
+  const offered = await doctor({ VIRTUAL_ENV: environment, PATH: pretendNvidiaSmi(folder, NO_GPU) });
   assert.match(offered.checks.get('Also here')!.detail, new RegExp(`TensorFlow ${TENSORFLOW_VERSION.replaceAll('.', '\\.')} \\(cpu\\) in VIRTUAL_ENV, VIRTUAL_ENV`));
   const before = readdirSync(path.join(environment, 'lib', 'python3.12', 'site-packages', LIBRARY_FOLDER));
   const trained = await thaw(['train', EMOJI, '--strategy', 'freeze', '--epochs', '3', '--runs', path.join(folder, 'runs'), '--json'], { THAW_RUNTIME: environment });
@@ -99,6 +79,6 @@ test('a TensorFlow in a Python environment is offered by the doctor, and trains 
 
 test('a TensorFlow before 2.16 is refused by its number', async (context) => {
   const folder = temporaryFolder(context);
-  const outcome = await doctor({ THAW_RUNTIME: pythonEnvironment(folder, '2.15.1'), PATH: tool(folder, NO_GPU) });
+  const outcome = await doctor({ THAW_RUNTIME: makePythonEnvironment(path.join(folder, 'venv'), '2.15.1'), PATH: pretendNvidiaSmi(folder, NO_GPU) });
   assert.match(outcome.checks.get('Engine')!.detail, /is 2\.15\.1; Thaw needs 2\.16 or newer/);
 });

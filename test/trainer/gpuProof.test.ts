@@ -6,6 +6,7 @@ import { before, test } from 'node:test';
 import { findRuntime } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { compareResults, computeInChild, proveGpu, type DeviceResult } from '../../src/trainer/gpuProof.js';
+import { NO_GPU, pretendNvidiaSmi } from '../harness/pretendGpu.js';
 import { jsonLines, temporaryFolder, thaw } from './thaw.js';
 
 const PROGRAM = { execPath: process.execPath, script: path.resolve('dist/trainer.js') };
@@ -84,18 +85,10 @@ test('a child that fails is quoted', async (context) => {
   await assert.rejects(computeInChild({ ...process.env, THAW_RUNTIME: folder }, false, PROGRAM), (error) => error instanceof ThawError && error.code === 'gpu-failed' && error.message.includes(folder));
 });
 
-/** PATH with an nvidia-smi that lists no GPU, whatever this machine has. */
-function withoutGpu(folder: string): string {
-  const bin = path.join(folder, 'bin');
-  mkdirSync(bin, { recursive: true });
-  writeFileSync(path.join(bin, 'nvidia-smi'), '#!/bin/sh\necho "No devices were found"\nexit 6\n', { mode: 0o755 });
-  return `${bin}:${process.env['PATH'] ?? ''}`;
-}
-
 test('set-up for a GPU where there is none fetches nothing and says so', async (context) => {
   const folder = temporaryFolder(context);
   const home = path.join(folder, 'home');
-  const outcome = await thaw(['setup', '--device', 'gpu', '--json'], { THAW_HOME: home, PATH: withoutGpu(folder) });
+  const outcome = await thaw(['setup', '--device', 'gpu', '--json'], { THAW_HOME: home, PATH: pretendNvidiaSmi(folder, NO_GPU) });
   assert.equal(outcome.code, 3);
   assert.match(outcome.stderr, /^No NVIDIA GPU found\. Train on the CPU/);
   assert.deepEqual(jsonLines(outcome.stdout).map(({ type, code }) => [type, code]), [['error', 'no-gpu']]);
