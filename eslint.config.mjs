@@ -11,10 +11,11 @@ const IMPORTS = {
   dataset: ['metrics', 'protocol', 'storage'],
   runs: ['metrics', 'protocol', 'storage'],
   training: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'storage'],
-  trainer: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
-  webview: ['metrics', 'protocol', 'runs'],
+  study: ['metrics', 'protocol', 'runs', 'storage', 'training'],
+  trainer: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
+  webview: ['metrics', 'protocol', 'runs', 'study'],
   // Of network only the weights' place, of training only the recipes: the build refuses a host that would load tfjs.
-  extension: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'training'],
+  extension: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
 };
 const FOLDERS = Object.keys(IMPORTS);
 const MAY_USE_TFJS = ['engine', 'network', 'training'];

@@ -158,14 +158,14 @@ const result = v.strictObject({
 });
 export type RunResult = v.InferOutput<typeof result>;
 
-const failure = v.strictObject({
+export const failureSchema = v.strictObject({
   code: v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,63}$/)),
   /** One sentence: what happened and where. */
   message: text,
   /** One sentence: what to do next. */
   next: text,
 });
-export type Failure = v.InferOutput<typeof failure>;
+export type Failure = v.InferOutput<typeof failureSchema>;
 
 export const runRecordSchema = v.strictObject({
   schemaVersion: v.literal(1),
@@ -202,7 +202,7 @@ export const runRecordSchema = v.strictObject({
   })),
   data: v.optional(data),
   result: v.optional(result),
-  failure: v.optional(failure),
+  failure: v.optional(failureSchema),
 });
 export type RunRecord = v.InferOutput<typeof runRecordSchema>;
 

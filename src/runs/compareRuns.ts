@@ -49,9 +49,10 @@ export async function compareRuns(snapshots: readonly RunSnapshot[], options: Co
 }
 
 /** Image (path and content) → whether the run is right on it; or why that isn't known. */
-type Answers = { readonly right: ReadonlyMap<string, boolean> } | { readonly reason: string };
+export type Answers = { readonly right: ReadonlyMap<string, boolean> } | { readonly reason: string };
 
-async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot) => Promise<readonly Prediction[]>, l10n: Localiser): Promise<Answers> {
+/** The answers of a run on the images that its result counts; a reason where they are not stored, or don't add up to it. */
+export async function answersOf(run: RunSnapshot, name: string, read: (run: RunSnapshot) => Promise<readonly Prediction[]>, l10n: Localiser): Promise<Answers> {
   const { result } = run.record;
   if (result === undefined) return { reason: soFar(run, name, l10n) };
   let predictions: readonly Prediction[];

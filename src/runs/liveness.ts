@@ -41,7 +41,7 @@ export async function stateNow(realDirectory: string, written: WrittenState, now
 
 /** Before the trainer's first beat the record's own time counts. A time far in the future is no beat either. */
 export async function isHeartbeatSilent(realDirectory: string, now: number): Promise<boolean> {
-  for (const name of [HEARTBEAT_FILE, 'run.json']) {
+  for (const name of [HEARTBEAT_FILE, 'run.json', 'study.json']) {
     try {
       return Math.abs(now - (await lstat(path.join(realDirectory, name))).mtimeMs) > HEARTBEAT_SILENT_MS;
     } catch (error) {

@@ -133,7 +133,8 @@ export function parseRecord(bytes: Uint8Array, id: string): RunRecord {
   return record;
 }
 
-function parseJson<S extends v.GenericSchema>(schema: S, text: string, what: string): v.InferOutput<S> {
+/** @throws UnsafePath when it is no JSON, or not of the schema */
+export function parseJson<S extends v.GenericSchema>(schema: S, text: string, what: string): v.InferOutput<S> {
   let value: unknown;
   try {
     value = JSON.parse(text);

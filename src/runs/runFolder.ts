@@ -53,7 +53,8 @@ export function recordText(record: RunRecord): string {
   return `${JSON.stringify(v.parse(runRecordSchema, record), undefined, 2)}\n`;
 }
 
-async function makeRealFolder(folder: string, within: string): Promise<void> {
+/** Makes a folder, or takes the one that is there. @throws ThawError `unsafe-path` when it is a link */
+export async function makeRealFolder(folder: string, within: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
@@ -62,8 +63,8 @@ async function makeRealFolder(folder: string, within: string): Promise<void> {
   assertWritableFolders(folder, within);
 }
 
-/** `wx` refuses anything that has the name, a dangling link too. */
-async function writeIfMissing(file: string, content: string): Promise<void> {
+/** Writes a small file unless something has the name: `wx` refuses a dangling link too. */
+export async function writeIfMissing(file: string, content: string): Promise<void> {
   try {
     await writeFile(file, content, { flag: 'wx' });
   } catch (error) {

@@ -204,7 +204,7 @@ export class RunWriter {
 }
 
 /** @throws ThawError `run-is-locked` when another still has it after a few tries, each after a moment of its own */
-async function claimRun(real: string, claims: string, nonce: string): Promise<Claim> {
+export async function claimRun(real: string, claims: string, nonce: string): Promise<Claim> {
   const identity = ownIdentity(nonce, real);
   for (let attempt = 1; attempt <= 6; attempt++) {
     const claim = tryClaim(claims, '', identity);
@@ -216,7 +216,7 @@ async function claimRun(real: string, claims: string, nonce: string): Promise<Cl
 }
 
 /** A trainer that keeps its state elsewhere (another host or user) shows only by its heartbeat. */
-async function assertNobodyWrites(real: string): Promise<void> {
+export async function assertNobodyWrites(real: string): Promise<void> {
   const known = trainersOf(real);
   if (known.some(claimHolds)) return; // claimRun says who
   const diedHere = known.some(({ liveness }) => liveness === 'dead');
@@ -244,7 +244,7 @@ async function readRecord(real: string): Promise<RunRecord> {
 }
 
 /** Opens or makes a file, never through a link. */
-function openGuarded(file: string, flags: number): number {
+export function openGuarded(file: string, flags: number): number {
   try {
     if (!lstatSync(file).isFile()) throw unsafePathError(file, new UnsafePath('it is a link or no file'));
   } catch (error) {
@@ -258,8 +258,8 @@ function openGuarded(file: string, flags: number): number {
   }
 }
 
-/** What a killed writer left half written. */
-async function removeTemporaries(real: string): Promise<void> {
+/** Removes what a killed writer left half written. */
+export async function removeTemporaries(real: string): Promise<void> {
   for (const name of await readdir(real)) {
     if (/^\.[a-z.]+\.[0-9a-f]{12}\.tmp$/.test(name)) await unlink(path.join(real, name));
   }
@@ -272,7 +272,8 @@ function endsInNewline(descriptor: number, size: number): boolean {
   return last[0] === 0x0a;
 }
 
-function isThere(target: string): boolean {
+/** Whether anything has this name; a link is not followed. */
+export function isThere(target: string): boolean {
   try {
     lstatSync(target);
     return true;

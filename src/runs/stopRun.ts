@@ -59,7 +59,7 @@ export async function stopRun(directory: string, options: StopOptions = {}): Pro
     throw new ThawError('run', 'stop-unanswered', `The trainer of ${path.basename(real)} has not answered within ${Math.round(graceMs / 1000)} s, and no process here is proved to be it`,
       'The request stays and is honoured at its next batch; a run of `thaw train` can be stopped in its terminal with Ctrl-C');
   }
-  for (const identity of proved) await end(identity, terminateMs);
+  for (const identity of proved) await endTrainer(identity, terminateMs);
   const after = await readOrThrow(reader);
   if (!isLiveState(after.state) && after.state !== 'interrupted') return 'stopped'; // SIGTERM was in time
   ageHeartbeat(real);
@@ -72,7 +72,8 @@ async function readOrThrow(reader: RunReader): Promise<RunSnapshot> {
   return run;
 }
 
-function requestStop(real: string): void {
+/** Leaves the request to stop in a folder. */
+export function requestStop(real: string): void {
   try {
     closeSync(openSync(path.join(real, STOP_FILE), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o666));
   } catch (error) {
@@ -80,7 +81,8 @@ function requestStop(real: string): void {
   }
 }
 
-async function end(identity: ProcessIdentity, terminateMs: number): Promise<void> {
+/** Ends a process that is proved to be the trainer, first by asking. @throws ThawError `stop-failed` */
+export async function endTrainer(identity: ProcessIdentity, terminateMs: number): Promise<void> {
   for (const [signal, patience] of [['SIGTERM', terminateMs], ['SIGKILL', 5000]] as const) {
     if (!isProvedTrainer(identity)) return;
     try {
@@ -97,7 +99,7 @@ async function end(identity: ProcessIdentity, terminateMs: number): Promise<void
 }
 
 /** The process is known to be gone, so its last beat must not count as life for 15 s more. */
-function ageHeartbeat(real: string): void {
+export function ageHeartbeat(real: string): void {
   let descriptor: number;
   try {
     descriptor = openSync(path.join(real, HEARTBEAT_FILE), constants.O_WRONLY | constants.O_CREAT | GUARDED, 0o666);

@@ -1,6 +1,8 @@
 // `thaw`: the trainer's jobs from a terminal.
 import { EXIT, ThawError } from '../protocol/errors.js';
 import { EXPORT_FORMATS } from '../protocol/exporting.js';
+import { STRATEGIES } from '../protocol/run.js';
+import { STUDY_FORMATS } from '../study/export.js';
 import { THAW_VERSION } from './version.js';
 import type { Command } from './commands/command.js';
 
@@ -19,6 +21,11 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     usage: 'estimate FOLDER [--colour rgb|gray] [--backbone NAME | --weights NAME] [--json]',
     summary: 'how long freeze and finetune would take by the default recipe, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
+  },
+  study: {
+    usage: `study FOLDER… [--strategies ${STRATEGIES.join(',')}] [--colour rgb,gray] [--backbones NAME,…] [--seeds N] [--recipe NAME] [--minutes M] [--runs DIR] [--new] [--export ${STUDY_FORMATS.join('|')} --out FILE] [--compare-with reference] [--json]`,
+    summary: 'every strategy in every colour on every folder, over seeds, with intervals and tests; the same command resumes it, and on a study\'s folder it shows it',
+    load: async () => (await import('./commands/study.js')).studyCommand,
   },
   recipes: {
     usage: 'recipes [NAME] [--strategy freeze|finetune] [--backbone NAME] [--json]',

@@ -1,0 +1,66 @@
+// From what a study is asked to do to the runs that it is made of, in the order in which they are executed.
+import * as v from 'valibot';
+import { studyPlanSchema, type StudyPlan, type StudyRecord, type StudyRun } from '../protocol/study.js';
+
+type Place = Pick<StudyRun, 'dataset' | 'strategy' | 'colour' | 'backbone'>;
+
+/** `features first`: all runs on the same features one after the other. `seeds last`: the whole table once, then again for the next seed. */
+export type StudyOrder = 'features first' | 'seeds last';
+
+/** Every cell of the table: by dataset, backbone and colour, so that those which share features stand together, then by strategy. */
+export function plannedCells({ datasets, backbones, colours, strategies }: StudyPlan): Place[] {
+  return datasets.flatMap((_, dataset) => backbones.flatMap((backbone) => colours.flatMap((colour) => strategies.map((strategy) => ({ dataset, strategy, colour, backbone })))));
+}
+
+/**
+ * The runs of a study. The features of a backbone and a colour are computed by the first run that needs them, and every later one finds them in the
+ * cache; so both orders cost the same while the cache holds them all. `seeds last` then shows the whole table early, and a study that is cut short
+ * lacks seeds and not datasets. `features first` is for features and pixels that fill the cache.
+ */
+export function plannedRuns(plan: StudyPlan, order: StudyOrder): StudyRun[] {
+  const cells = plannedCells(plan);
+  const seeds = Array.from({ length: plan.seeds }, (_, seed) => seed);
+  const run = (cell: Place, seed: number): StudyRun => ({ ...cell, seed, state: 'planned' });
+  if (order === 'seeds last') return seeds.flatMap((seed) => cells.map((cell) => run(cell, seed)));
+  const groups = new Map<string, Place[]>();
+  for (const cell of cells) groups.set(featuresOf(cell), [...groups.get(featuresOf(cell)) ?? [], cell]);
+  return [...groups.values()].flatMap((group) => seeds.flatMap((seed) => group.map((cell) => run(cell, seed))));
+}
+
+/** Names what runs share: the same for all that use the same features. */
+export function featuresOf({ dataset, backbone, colour }: Place): string {
+  return `${dataset} ${backbone} ${colour}`;
+}
+
+/** Names a cell. */
+export function cellKey(place: Place): string {
+  return `${featuresOf(place)} ${place.strategy}`;
+}
+
+/**
+ * The most seeds whose runs are estimated to fit into the time, but at least one.
+ * @param seconds of one run, by seed and cell
+ */
+export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], seconds: (run: StudyRun) => number, seeds: number): number {
+  for (let count = seeds; count > 1; count--) {
+    const needed = runs.filter(({ seed }) => seed < count).reduce((sum, run) => sum + seconds(run), 0);
+    if (needed <= budgetSeconds) return count;
+  }
+  return 1;
+}
+
+/** What is planned, with paths as they are resolved: equal for two studies that ask for the same. */
+export function planKey(plan: StudyPlan, resolve: (stored: string) => string): string {
+  const { datasets, ...rest } = v.parse(studyPlanSchema, plan); // fields in one order
+  return JSON.stringify({ ...rest, datasets: datasets.map(({ name, path, runs }) => ({ name, path: resolve(path), runs: resolve(runs) })) });
+}
+
+/** Seconds that are left, by the estimates of what is to come, scaled by how the finished runs held to theirs. Undefined without an estimate. */
+export function secondsLeft(record: StudyRecord): number | undefined {
+  if (record.estimate === undefined) return undefined;
+  const finished = record.runs.filter(({ state, seconds, estimatedSeconds }) => state === 'finished' && seconds !== undefined && estimatedSeconds !== undefined);
+  const sum = (runs: readonly StudyRun[], of: 'seconds' | 'estimatedSeconds'): number => runs.reduce((total, run) => total + (run[of] ?? 0), 0);
+  const estimated = sum(finished, 'estimatedSeconds');
+  const pace = estimated > 0 ? sum(finished, 'seconds') / estimated : 1;
+  return pace * sum(record.runs.filter(({ state }) => state === 'planned' || state === 'running'), 'estimatedSeconds');
+}

@@ -1,0 +1,146 @@
+// What the finished runs of a study come to: each cell's mean with its interval, and the tests between cells.
+import { createHash } from 'node:crypto';
+import { twoWayBootstrap } from '../metrics/bootstrap.js';
+import { wilsonInterval } from '../metrics/intervals.js';
+import { holm, mcnemarExact, pairedT, signFlipExact } from '../metrics/significance.js';
+import type { RunResult } from '../protocol/run.js';
+import type { StudyCell, StudyPair, StudyPlan, StudyRun, TestedStudyPair } from '../protocol/study.js';
+import { SeededRandom } from '../training/random.js';
+import { cellKey, featuresOf, plannedCells } from './plan.js';
+
+/** Fewer seeds than this say too little about how runs differ by seed. */
+export const SEEDS_FOR_SPREAD = 3;
+
+/** Whether a run is right, image by image. */
+export interface ImageAnswers {
+  /** Names the images and their order: two runs with the same value answered for the same images. */
+  readonly images: string;
+  /** [images] 1 where it is right. */
+  readonly right: Uint8Array;
+}
+
+/** A run of the study that has a result. */
+export interface FinishedRun {
+  readonly planned: StudyRun;
+  readonly result: RunResult;
+  /** Undefined when its predictions can't be read. */
+  readonly answers: ImageAnswers | undefined;
+}
+
+/** Answers in the order of the images' names. */
+export function imageAnswers(right: ReadonlyMap<string, boolean>): ImageAnswers {
+  const names = [...right.keys()].sort();
+  return { images: createHash('sha256').update(names.join('\n')).digest('hex'), right: Uint8Array.from(names, (image) => (right.get(image) === true ? 1 : 0)) };
+}
+
+/** Cells and pairs of a study. Intervals and tests that were computed for the same runs before are taken from `memory`. */
+export function studyResults(plan: StudyPlan, finished: readonly FinishedRun[], memory: Map<string, unknown> = new Map()): { readonly cells: StudyCell[]; readonly pairs: StudyPair[] } {
+  const byCell = new Map<string, FinishedRun[]>();
+  for (const run of [...finished].sort((a, b) => a.planned.seed - b.planned.seed)) byCell.set(cellKey(run.planned), [...byCell.get(cellKey(run.planned)) ?? [], run]);
+  const cells = plannedCells(plan).map((place): StudyCell => {
+    const runs = byCell.get(cellKey(place)) ?? [];
+    const sharing = finished.filter(({ planned }) => featuresOf(planned) === featuresOf(place));
+    return { ...place, ...scoresOf(runs, memory), ...timesOf(runs, sharing) };
+  });
+  const untested = plannedPairs(plan).map((pair) => {
+    const sides = [pair.first, pair.second].map((side) => byCell.get(cellKey({ ...pair, ...side })) ?? []);
+    return { pair, tested: testPair(sides[0] ?? [], sides[1] ?? [], memory) };
+  });
+  const corrected = holm(untested.flatMap(({ tested }) => ('p' in tested ? [tested.p] : [])));
+  let next = 0;
+  const pairs = untested.map(({ pair, tested }): StudyPair => ('p' in tested ? { ...pair, ...tested, pHolm: corrected[next++] ?? 1 } : { ...pair, ...tested }));
+  return { cells, pairs };
+}
+
+/** What is held against what: within a dataset and a backbone, cells that differ in one thing. */
+function plannedPairs(plan: StudyPlan): Pick<TestedStudyPair, 'contrast' | 'dataset' | 'backbone' | 'first' | 'second'>[] {
+  const has = (strategy: StudyPlan['strategies'][number]): boolean => plan.strategies.includes(strategy);
+  return plan.datasets.flatMap((_, dataset) => plan.backbones.flatMap((backbone) => [
+    ...(has('finetune') && has('freeze') ? plan.colours.map((colour) => (
+      { contrast: 'strategy' as const, dataset, backbone, first: { strategy: 'finetune' as const, colour }, second: { strategy: 'freeze' as const, colour } })) : []),
+    ...(plan.colours.includes('rgb') && plan.colours.includes('gray') ? plan.strategies.map((strategy) => (
+      { contrast: 'colour' as const, dataset, backbone, first: { strategy, colour: 'rgb' as const }, second: { strategy, colour: 'gray' as const } })) : []),
+  ]));
+}
+
+function scoresOf(runs: readonly FinishedRun[], memory: Map<string, unknown>): Omit<StudyCell, 'dataset' | 'strategy' | 'colour' | 'backbone'> {
+  const seeds = runs.map(({ planned }) => planned.seed);
+  const accuracies = runs.map(({ result }) => result.accuracy);
+  const [first] = runs;
+  if (first === undefined) return { seeds, accuracies };
+  const common = { seeds, accuracies, mean: meanOf(accuracies), images: first.result.total, split: first.result.accuracySplit };
+  const rows = sameImages(runs);
+  if (rows === undefined || rows.length < SEEDS_FOR_SPREAD) {
+    const ends = runs.map(({ result }) => wilsonInterval(result.correct, result.total));
+    return { ...common, interval: [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))], intervalBy: 'wilson' };
+  }
+  return { ...common, interval: remembered(memory, `cell ${nameOf(runs)}`, () => twoWayBootstrap(rows, new SeededRandom(0, 'bootstrap'))), intervalBy: 'bootstrap' };
+}
+
+/** What one run would take by itself, on average. */
+function timesOf(runs: readonly FinishedRun[], sharing: readonly FinishedRun[]): Pick<StudyCell, 'seconds' | 'cached'> {
+  if (runs.length === 0) return {};
+  const features = Math.max(0, ...sharing.map(({ planned }) => planned.featureSeconds ?? 0));
+  const rest = runs.map(({ planned, result }) => Math.max(0, (planned.seconds ?? result.seconds) - (planned.featureSeconds ?? 0)));
+  const sources = sharing.map(({ result }) => result.imagesPerSecondOf);
+  const cached = sources.includes('cached features') && !sources.includes('features');
+  return { seconds: meanOf(rest) + features, ...(cached && { cached }) };
+}
+
+type Tested = Omit<TestedStudyPair, 'contrast' | 'dataset' | 'backbone' | 'first' | 'second' | 'pHolm'>;
+
+function testPair(first: readonly FinishedRun[], second: readonly FinishedRun[], memory: Map<string, unknown>): Tested | { readonly untested: 'no-result' | 'other-images' | 'no-predictions' } {
+  const shared = first.flatMap((one) => {
+    const other = second.find(({ planned }) => planned.seed === one.planned.seed);
+    return other === undefined ? [] : [{ one, other }];
+  });
+  if (shared.length === 0) return { untested: 'no-result' };
+  const runs = shared.flatMap(({ one, other }) => [one, other]);
+  if (runs.some(({ answers }) => answers === undefined)) return { untested: 'no-predictions' };
+  if (sameImages(runs) === undefined || new Set(runs.map(({ result }) => result.accuracySplit)).size > 1) return { untested: 'other-images' };
+  return remembered(memory, `pair ${nameOf(runs)}`, () => test(shared));
+}
+
+/**
+ * Over seeds two questions are asked, and both must be answered: would other images show the difference too (the sign-flip test over images, these
+ * runs taken as given), and would other seeds (Student's paired test over seeds, these images taken as given)? The larger p is the test of both at once:
+ * R. L. Berger, 'Multiparameter Hypothesis Testing and Acceptance Sampling', Technometrics 24 (1982). With one or two seeds only the first is asked.
+ */
+function test(shared: readonly { readonly one: FinishedRun; readonly other: FinishedRun }[]): Tested {
+  const differences = shared.map(({ one, other }) => Int8Array.from(one.answers?.right ?? [], (right, image) => right - (other.answers?.right[image] ?? 0)));
+  const images = differences[0]?.length ?? 0;
+  const perSeed = shared.map(({ one }, index) => {
+    const onlyFirst = differences[index]?.filter((value) => value > 0).length ?? 0;
+    const onlySecond = differences[index]?.filter((value) => value < 0).length ?? 0;
+    return { seed: one.planned.seed, onlyFirst, onlySecond, p: mcnemarExact(onlyFirst, onlySecond) };
+  });
+  const pImages = signFlipExact(Array.from({ length: images }, (_, image) => differences.reduce((sum, row) => sum + (row[image] ?? 0), 0)));
+  // In images, so that equal differences are equal to the last digit.
+  const counts = perSeed.map(({ onlyFirst, onlySecond }) => onlyFirst - onlySecond);
+  const enough = shared.length >= SEEDS_FOR_SPREAD;
+  const pSeeds = enough ? pairedT(counts).p : undefined;
+  return {
+    seeds: perSeed.map(({ seed }) => seed), images, difference: meanOf(counts) / images,
+    ...(enough && { interval: twoWayBootstrap(differences, new SeededRandom(0, 'bootstrap')) }),
+    perSeed, pImages, ...(pSeeds !== undefined && { pSeeds }), p: Math.max(pImages, pSeeds ?? 0),
+  };
+}
+
+/** The answers, one row a run, if all are there and of the same images. */
+function sameImages(runs: readonly FinishedRun[]): Uint8Array[] | undefined {
+  const images = new Set(runs.map(({ answers }) => answers?.images));
+  return images.size !== 1 || images.has(undefined) ? undefined : runs.flatMap(({ answers }) => answers?.right ?? []);
+}
+
+function nameOf(runs: readonly FinishedRun[]): string {
+  return runs.map(({ planned }) => `${cellKey(planned)} ${planned.seed} ${planned.run ?? ''}`).join(', ');
+}
+
+function remembered<T>(memory: Map<string, unknown>, key: string, compute: () => T): T {
+  if (!memory.has(key)) memory.set(key, compute());
+  return memory.get(key) as T;
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,54 @@
+// From what is asked for to a study folder: the one in which it was begun before, or a new one.
+import path from 'node:path';
+import type { BackboneName, Colour, Recipe, Strategy } from '../protocol/run.js';
+import type { StudyPlan, StudyRecord } from '../protocol/study.js';
+import { plannedRuns, planKey } from './plan.js';
+import { studyResults } from './results.js';
+import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath } from './studyFolder.js';
+
+export interface StudyRequest {
+  /** Absolute, real paths. */
+  readonly datasets: readonly { readonly folder: string; readonly runsFolder: string }[];
+  readonly strategies: readonly Strategy[];
+  readonly colours: readonly Colour[];
+  readonly backbones: readonly BackboneName[];
+  readonly seeds: number;
+  readonly recipe: string;
+  readonly recipes: readonly { readonly strategy: Strategy; readonly backbone: BackboneName; readonly recipe: Recipe }[];
+}
+
+/**
+ * The newest study of the same plan, or else a new folder with one. Its datasets may have moved with their workspace since: paths inside it are relative.
+ * @param options.fresh a new one, whatever there is
+ */
+export async function startStudy(studiesFolder: string, request: StudyRequest, options: { readonly minutes: number | undefined; readonly fresh?: boolean }): Promise<{ readonly directory: string; readonly found: StudyRecord | undefined }> {
+  const plan: StudyPlan = {
+    datasets: request.datasets.map(({ folder, runsFolder }) => ({ name: path.basename(folder), path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
+    strategies: [...request.strategies], colours: [...request.colours], backbones: [...request.backbones], seeds: request.seeds, splitSeed: 0, recipe: request.recipe, recipes: [...request.recipes],
+  };
+  if (options.fresh !== true) {
+    const found = await findStudy(studiesFolder, plan);
+    if (found !== undefined) return found;
+  }
+  const now = new Date();
+  const { cells, pairs } = studyResults(plan, []);
+  const record: StudyRecord = {
+    schemaVersion: 1, id: newStudyId(now), createdAt: now.toISOString(), state: 'waiting', plan, ...(options.minutes !== undefined && { minutes: options.minutes }),
+    runs: plannedRuns(plan, 'seeds last'), cells, pairs,
+  };
+  return { directory: await createStudyFolder(studiesFolder, record), found: undefined };
+}
+
+async function findStudy(studiesFolder: string, plan: StudyPlan): Promise<{ readonly directory: string; readonly found: StudyRecord } | undefined> {
+  for (const directory of await listStudies(studiesFolder)) {
+    const read = await readStudyRecord(directory);
+    if ('reason' in read) continue;
+    try {
+      const resolve = (stored: string): string => resolveStored(stored, directory);
+      if (planKey(read.record.plan, resolve) === planKey(plan, resolve)) return { directory, found: read.record };
+    } catch {
+      continue; // its paths lead out of its workspace: not one of ours
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,388 @@
+// The study's job: one run after the other, in this process, so that TensorFlow is loaded once and each run finds the features of those before it.
+// Every run is an ordinary run folder. study.json says which runs there are to be and how far each is; with the run folders it is all that a
+// resumed study needs.
+import path from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { loadEngine, type Engine } from '../engine/load.js';
+import { graphFor } from '../network/architectures.js';
+import { featureWidth } from '../training/features.js';
+import { findWeights } from '../network/weights/cache.js';
+import { ThawError } from '../protocol/errors.js';
+import type { TrainerEvent } from '../protocol/events.js';
+import { ENGLISH } from '../protocol/localiser.js';
+import type { Failure, Recipe, RunRecord } from '../protocol/run.js';
+import type { StudyCell, StudyRecord, StudyRun } from '../protocol/study.js';
+import type { RunSnapshot } from '../protocol/snapshot.js';
+import { answersOf } from '../runs/compareRuns.js';
+import { storedDatasetPath } from '../runs/datasetFolder.js';
+import { waitForDevice } from '../runs/deviceQueue.js';
+import { isUnreadable, readPredictions, readRun } from '../runs/readRun.js';
+import { createRunFolder, newRunId } from '../runs/runFolder.js';
+import { RunWriter } from '../runs/runWriter.js';
+import { cellKey, featuresOf, plannedRuns, seedsWithin } from '../study/plan.js';
+import { imageAnswers, studyResults, type FinishedRun } from '../study/results.js';
+import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
+import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
+import { PaceMeter, runSeconds, type Pace } from './pace.js';
+import { train } from './train.js';
+
+/** What a study says while it works. */
+export type StudyEvent =
+  | { readonly type: 'phase'; readonly message: string }
+  | { readonly type: 'estimate'; readonly seconds: number; readonly runs: number; readonly device: string }
+  | { readonly type: 'trimmed'; readonly seeds: number; readonly of: number; readonly minutes: number }
+  | { readonly type: 'run'; readonly index: number; readonly planned: StudyRun; readonly directory: string }
+  | { readonly type: 'progress'; readonly index: number; readonly event: TrainerEvent }
+  | { readonly type: 'cell'; readonly cell: StudyCell }
+  | { readonly type: 'failed'; readonly index: number; readonly planned: StudyRun; readonly failure: Failure }
+  | { readonly type: 'left-out'; readonly runs: number; readonly minutes: number };
+
+export interface RunStudyOptions {
+  /** The nonce under which the study was opened: its runs are claimed by the same process. */
+  readonly nonce: string;
+  readonly environment: NodeJS.ProcessEnv;
+  stopRequested?(): boolean;
+  onEvent?(event: StudyEvent): void;
+}
+
+/**
+ * Executes a study to its end, from wherever it is. A run that fails is recorded and the others go on; when asked to stop it leaves the study `stopped`,
+ * to be resumed.
+ * @throws ThawError when nothing can be run at all: `weights-missing`, `engine-missing`, a dataset folder that is none
+ */
+export async function runStudy(writer: StudyWriter, options: RunStudyOptions): Promise<StudyRecord> {
+  const job = new StudyJob(writer, options);
+  try {
+    await job.run();
+  } catch (error) {
+    if (error instanceof Stopped) {
+      await job.conclude('stopped');
+    } else {
+      await writer.update({ state: 'failed', endedAt: new Date().toISOString(), failure: failureOf(error) });
+      throw error;
+    }
+  }
+  return writer.record;
+}
+
+/** Thrown where the job notices that it was asked to stop. */
+class Stopped extends Error {}
+
+class StudyJob {
+  private readonly finished = new Map<number, FinishedRun>();
+  private readonly memory = new Map<string, unknown>();
+  private environment: NodeJS.ProcessEnv;
+
+  constructor(private readonly writer: StudyWriter, private readonly options: RunStudyOptions) {
+    this.environment = options.environment;
+  }
+
+  async run(): Promise<void> {
+    const { writer } = this;
+    await writer.update({ state: 'starting', startedAt: writer.record.startedAt ?? new Date().toISOString(), endedAt: undefined, failure: undefined });
+    await this.requireAll();
+    // One GPU for all runs: the engine is loaded once.
+    const queue = await deviceQueue(this.environment);
+    this.environment = queue.environment;
+    await this.adopt();
+    if (writer.record.estimate === undefined) await this.estimate(queue.name);
+    await this.trim();
+    await this.saveResults();
+    await writer.update({ state: 'running' });
+    for (const [index, planned] of writer.record.runs.entries()) {
+      if (planned.state !== 'planned') continue;
+      if (this.stopRequested()) throw new Stopped();
+      if (this.isOutOfTime(planned)) {
+        await this.change(index, { state: 'leftOut' });
+        continue;
+      }
+      await this.execute(index);
+    }
+    await this.conclude('finished');
+  }
+
+  /** What would make every run fail is said before the first. */
+  private async requireAll(): Promise<void> {
+    const { plan } = this.writer.record;
+    for (const backbone of plan.backbones) {
+      if (findWeights(backbone, this.environment) === undefined) {
+        throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${backbone} are not on this machine`, `Run \`thaw weights get ${backbone}\`, or Thaw: Manage Weights… in the editor`);
+      }
+    }
+    for (const { path: stored } of plan.datasets) await this.folder(stored);
+  }
+
+  private async folder(stored: string): Promise<string> {
+    const folder = resolveStored(stored, this.writer.directory);
+    return realpath(folder).catch((error: unknown) => {
+      throw new ThawError('input', 'no-such-folder', `There is no folder ${folder}`, 'Put the dataset back, or start a new study without it', { cause: error });
+    });
+  }
+
+  private runsFolder(planned: StudyRun): string {
+    const dataset = this.writer.record.plan.datasets[planned.dataset];
+    if (dataset === undefined) throw new Error('a run of no dataset');
+    return resolveStored(dataset.runs, this.writer.directory);
+  }
+
+  /** Takes up what earlier sessions left: finished runs count, everything else is to be done. */
+  private async adopt(): Promise<void> {
+    const runs: StudyRun[] = [];
+    for (const [index, planned] of this.writer.record.runs.entries()) {
+      const { run, failure: _failure, ...rest } = planned;
+      const snapshot = run === undefined || planned.state === 'failed' ? undefined : await this.readFinished(planned, path.join(this.runsFolder(planned), run));
+      if (snapshot?.record.result === undefined) {
+        const { seconds: _seconds, featureSeconds: _features, ...fresh } = rest;
+        runs.push({ ...fresh, state: 'planned' });
+        continue;
+      }
+      const adopted: StudyRun = { ...rest, ...(run !== undefined && { run }), state: 'finished', seconds: planned.seconds ?? snapshot.record.result.seconds };
+      runs.push(adopted);
+      this.finished.set(index, await finishedRun(adopted, snapshot, this.runsFolder(planned)));
+    }
+    await this.writer.update({ runs });
+  }
+
+  /** The run if it has ended well and is the one that is planned. */
+  private async readFinished(planned: StudyRun, directory: string): Promise<RunSnapshot | undefined> {
+    const run = await readRun(directory, { within: this.runsFolder(planned) });
+    if (isUnreadable(run) || run.state !== 'finished') return undefined;
+    const { strategy, colour, backbone, seed } = run.record.configuration;
+    const same = strategy === planned.strategy && colour === planned.colour && backbone === planned.backbone && seed === planned.seed;
+    return same ? run : undefined;
+  }
+
+  /** Measures a few batches of each dataset and backbone, while this process has the device. */
+  private async estimate(device: string): Promise<void> {
+    const { writer } = this;
+    this.say({ type: 'phase', message: 'Waiting for the device' });
+    const lease = await waitForDevice(device, { onPosition: () => undefined, stopRequested: () => this.stopRequested() });
+    if (lease === undefined) throw new Stopped();
+    try {
+      this.say({ type: 'phase', message: 'Estimating how long it takes' });
+      const engine = await loadEngine({ environment: this.environment, threads: configuredThreads(this.environment) });
+      const seconds = await this.secondsOfRuns(engine);
+      const runs = seconds.runs.map((run): StudyRun => ({ ...run, estimatedSeconds: seconds.of(run) }));
+      const total = runs.reduce((sum, run) => sum + (run.state === 'planned' ? run.estimatedSeconds ?? 0 : 0), 0);
+      await writer.update({ runs, estimate: { seconds: total, device: engine.device.name } });
+      this.say({ type: 'estimate', seconds: total, runs: runs.filter(({ state }) => state === 'planned').length, device: engine.device.name });
+    } finally {
+      await lease.release();
+    }
+  }
+
+  /** The runs in the order in which they will be executed, and what each is estimated to take. */
+  private async secondsOfRuns(engine: Engine): Promise<{ readonly runs: readonly StudyRun[]; of(run: StudyRun): number | undefined }> {
+    const { plan } = this.writer.record;
+    const paces = new Map<string, Pace>();
+    const missing = new Map<string, number>();
+    const perTrained = new Map<string, number>();
+    let cacheBytes = 0;
+    for (const [dataset, { path: stored }] of plan.datasets.entries()) {
+      for (const backbone of plan.backbones) {
+        if (this.stopRequested()) throw new Stopped();
+        let meter: PaceMeter | undefined;
+        try {
+          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), backbone, environment: this.environment });
+          paces.set(`${dataset} ${backbone}`, await meter.measure());
+          for (const strategy of plan.strategies) {
+            const recipe = this.recipeOf({ strategy, backbone });
+            if (recipe.body === undefined) continue;
+            // The network costs the same on every dataset; images that are decoded for each step don't.
+            const key = trainingKey(recipe, backbone, dataset);
+            if (!perTrained.has(key)) perTrained.set(key, await meter.trainingImage(recipe));
+          }
+          for (const colour of plan.colours) missing.set(featuresOf({ dataset, backbone, colour, strategy: 'freeze' }), await meter.missing(colour));
+          const { crop } = graphFor(backbone, 1).preprocessing;
+          cacheBytes += meter.images * (crop * crop * 4 + featureWidth(graphFor(backbone, 1)) * 4 * plan.colours.length);
+        } catch (error) {
+          if (!(error instanceof ThawError)) throw error;
+          // Its runs will fail by themselves, and say so; the others need not.
+          this.say({ type: 'phase', message: `No estimate for ${path.basename(stored)}: ${error.message}` });
+        } finally {
+          meter?.dispose();
+        }
+      }
+    }
+    const order = cacheBytes <= cacheCapBytes(this.environment) ? 'seeds last' : 'features first';
+    const known = new Map(this.writer.record.runs.map((run) => [`${cellKey(run)} ${run.seed}`, run]));
+    const runs = plannedRuns(plan, order).map((run) => known.get(`${cellKey(run)} ${run.seed}`) ?? run);
+    this.renumber(runs);
+    const fresh = new Set<string>();
+    const first = new Set(runs.filter((run) => {
+      const features = featuresOf(run);
+      if (fresh.has(features)) return false;
+      fresh.add(features);
+      return true;
+    }));
+    return {
+      runs,
+      of: (run) => {
+        const pace = paces.get(`${run.dataset} ${run.backbone}`);
+        if (pace === undefined) return undefined;
+        const recipe = this.recipeOf(run);
+        return runSeconds({ ...pace, missing: missing.get(featuresOf(run)) ?? pace.missing }, recipe, perTrained.get(trainingKey(recipe, run.backbone, run.dataset)) ?? 0, first.has(run)).seconds;
+      },
+    };
+  }
+
+  /** Finished runs by their place in another order. */
+  private renumber(runs: readonly StudyRun[]): void {
+    const before = [...this.finished.values()];
+    this.finished.clear();
+    for (const [index, run] of runs.entries()) {
+      const finished = before.find(({ planned }) => cellKey(planned) === cellKey(run) && planned.seed === run.seed);
+      if (finished !== undefined) this.finished.set(index, finished);
+    }
+  }
+
+  private recipeOf({ strategy, backbone }: Pick<StudyRun, 'strategy' | 'backbone'>): Recipe {
+    const found = this.writer.record.plan.recipes.find((one) => one.strategy === strategy && one.backbone === backbone);
+    if (found === undefined) throw new ThawError('input', 'no-recipe', `The study has no recipe for ${strategy} with ${backbone}`, 'Start a new study');
+    return found.recipe;
+  }
+
+  /** Leaves out the last seeds whose runs don't fit into the time, and says so. */
+  private async trim(): Promise<void> {
+    const { minutes, plan, runs } = this.writer.record;
+    if (minutes === undefined) {
+      await this.writer.update({ trimmedTo: undefined });
+      return;
+    }
+    const seeds = seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, plan.seeds);
+    if (seeds === plan.seeds) {
+      await this.writer.update({ trimmedTo: undefined });
+      return;
+    }
+    await this.writer.update({ trimmedTo: seeds, runs: runs.map((run) => (run.seed >= seeds && run.state === 'planned' ? { ...run, state: 'leftOut' as const } : run)) });
+    this.say({ type: 'trimmed', seeds, of: plan.seeds, minutes });
+  }
+
+  /** Whether a run would end after the time is over, at the pace that the finished ones kept. The first seed is begun while there is any time at all. */
+  private isOutOfTime(planned: StudyRun): boolean {
+    const { minutes, runs } = this.writer.record;
+    if (minutes === undefined) return false;
+    const spent = runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
+    const expected = runs.reduce((sum, { seconds, estimatedSeconds }) => sum + (seconds === undefined ? 0 : estimatedSeconds ?? 0), 0);
+    const next = planned.seed === 0 ? 0 : (planned.estimatedSeconds ?? 0) * (expected > 0 ? spent / expected : 1);
+    return spent + next > minutes * 60;
+  }
+
+  /** Trains one run in a run folder of its own. */
+  private async execute(index: number): Promise<void> {
+    const { writer, options } = this;
+    const { plan } = writer.record;
+    const planned = writer.record.runs[index];
+    const dataset = planned === undefined ? undefined : plan.datasets[planned.dataset];
+    if (planned === undefined || dataset === undefined) throw new Error('a run that is not planned');
+    const runsFolder = this.runsFolder(planned);
+    const began = performance.now();
+    try {
+      const folder = await this.folder(dataset.path);
+      const now = new Date();
+      const id = newRunId(planned.strategy, now);
+      await this.change(index, { state: 'running', run: id }); // first, so that a killed study knows of the folder
+      const record: RunRecord = {
+        schemaVersion: 1, id, createdAt: now.toISOString(), state: 'waiting',
+        dataset: { name: path.basename(folder), path: storedDatasetPath(folder, runsFolder) },
+        configuration: { strategy: planned.strategy, backbone: planned.backbone, colour: planned.colour, seed: planned.seed, splitSeed: plan.splitSeed, recipe: this.recipeOf(planned) },
+      };
+      const directory = await createRunFolder(runsFolder, record);
+      this.say({ type: 'run', index, planned, directory });
+      const clock = new FeatureClock();
+      const run = await RunWriter.open(directory, { nonce: options.nonce });
+      try {
+        await train(run, {
+          dataset: folder, environment: this.environment, stopRequested: () => this.stopRequested(),
+          onEvent: (event) => {
+            clock.hear(event);
+            this.say({ type: 'progress', index, event });
+          },
+        });
+      } finally {
+        await run.close();
+      }
+      const { state, result } = run.record;
+      if (this.stopRequested()) throw new Stopped();
+      if (state !== 'finished' || result === undefined) {
+        throw new ThawError('run', 'run-stopped', `The run ${id} was stopped before its end`, 'Run the study again to train it anew');
+      }
+      await this.change(index, { state: 'finished', seconds: result.seconds, featureSeconds: clock.seconds });
+      const snapshot = await readRun(directory, { within: runsFolder });
+      const done = writer.record.runs[index];
+      if (isUnreadable(snapshot) || done === undefined) throw new ThawError('run', 'run-unreadable', `The run ${id} can't be read after its end`, 'Run the study again to train it anew');
+      this.finished.set(index, await finishedRun(done, snapshot, runsFolder));
+    } catch (error) {
+      if (error instanceof Stopped || this.stopRequested()) {
+        await this.change(index, { state: 'planned' });
+        throw error instanceof Stopped ? error : new Stopped();
+      }
+      const failure = failureOf(error);
+      await this.change(index, { state: 'failed', seconds: (performance.now() - began) / 1000, failure });
+      this.say({ type: 'failed', index, planned, failure });
+      return;
+    }
+    await this.saveResults();
+    const cell = writer.record.cells.find((one) => cellKey(one) === cellKey(planned));
+    if (cell !== undefined) this.say({ type: 'cell', cell });
+  }
+
+  private async saveResults(): Promise<void> {
+    await this.writer.update(studyResults(this.writer.record.plan, [...this.finished.values()], this.memory));
+  }
+
+  /** Writes the final state. A study none of whose runs ended well has failed. */
+  async conclude(state: 'finished' | 'stopped'): Promise<void> {
+    const { writer } = this;
+    const { runs, minutes } = writer.record;
+    const leftOut = runs.filter((run) => run.state === 'leftOut').length;
+    if (state === 'finished' && leftOut > 0 && minutes !== undefined) this.say({ type: 'left-out', runs: leftOut, minutes });
+    const failure = runs.find((run) => run.failure !== undefined)?.failure;
+    const failed = state === 'finished' && failure !== undefined && !runs.some((run) => run.state === 'finished');
+    await writer.update({ state: failed ? 'failed' : state, endedAt: new Date().toISOString(), ...(failed && { failure }) });
+  }
+
+  private async change(index: number, change: Partial<StudyRun>): Promise<void> {
+    await this.writer.update({ runs: this.writer.record.runs.map((run, at) => (at === index ? { ...run, ...change } : run)) });
+  }
+
+  private say(event: StudyEvent): void {
+    this.options.onEvent?.(event);
+  }
+
+  private stopRequested(): boolean {
+    return this.options.stopRequested?.() === true || this.writer.stopRequested();
+  }
+}
+
+/** How long a run took until its images were ready to learn from. */
+class FeatureClock {
+  private began: number | undefined;
+  private ended: number | undefined;
+
+  hear(event: TrainerEvent): void {
+    if (event.type !== 'phase') return;
+    if (event.phase === 'features') this.began ??= event.time;
+    else if (this.began !== undefined) this.ended ??= event.time;
+  }
+
+  get seconds(): number {
+    return this.began === undefined || this.ended === undefined ? 0 : Math.max(0, this.ended - this.began) / 1000;
+  }
+}
+
+function trainingKey(recipe: Recipe, backbone: string, dataset: number): string {
+  return JSON.stringify([backbone, recipe.body, recipe.batch, recipe.body?.resizedCrop === undefined ? 'any' : dataset]);
+}
+
+async function finishedRun(planned: StudyRun, snapshot: RunSnapshot, within: string): Promise<FinishedRun> {
+  const { result } = snapshot.record;
+  if (result === undefined) throw new Error('a finished run without a result');
+  const answers = await answersOf(snapshot, planned.run ?? '', (run) => readPredictions(run.directory, { within }), ENGLISH);
+  return { planned, result, answers: 'right' in answers ? imageAnswers(answers.right) : undefined };
+}
+
+function failureOf(error: unknown): Failure {
+  return error instanceof ThawError ? { code: error.code, message: error.message, next: error.next }
+    : { code: 'unexpected', message: `It ended by an error that Thaw did not expect: ${error instanceof Error ? error.message : String(error)}`.slice(0, 4000), next: 'Open the log, and report it with what stands there' };
+}

@@ -1,0 +1,292 @@
+// A study's plan, its folder, what its runs come to, and how that is written down.
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import * as v from 'valibot';
+import { twoWayBootstrap } from '../../src/metrics/bootstrap.js';
+import { wilsonInterval } from '../../src/metrics/intervals.js';
+import { holm, mcnemarExact, pairedT, signFlipExact } from '../../src/metrics/significance.js';
+import { createLocaliser, ENGLISH } from '../../src/protocol/localiser.js';
+import { studyRecordSchema, type StudyPlan, type StudyRecord, type StudyRun, type StudySnapshot, type TestedStudyPair } from '../../src/protocol/study.js';
+import { curveAxis, curvesOf } from '../../src/study/curves.js';
+import { exportStudy, STUDY_FORMATS } from '../../src/study/export.js';
+import { plannedCells, plannedRuns, secondsLeft, seedsWithin } from '../../src/study/plan.js';
+import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
+import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
+import { readStudySnapshot } from '../../src/study/snapshot.js';
+import { startStudy } from '../../src/study/startStudy.js';
+import { createStudyFolder, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
+import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
+import { recipeNamed } from '../../src/training/recipes.js';
+import { SeededRandom } from '../../src/training/random.js';
+import { temporaryFolder } from './runFixtures.js';
+import { makeResult } from './runRecords.js';
+
+const folder = temporaryFolder();
+
+function makePlan(change: Partial<StudyPlan> = {}): StudyPlan {
+  return {
+    datasets: [{ name: 'hymenoptera', path: 'hymenoptera', runs: '.thaw/runs' }], strategies: ['freeze', 'finetune'], colours: ['rgb', 'gray'], backbones: ['efficientnet_lite0'],
+    seeds: 3, splitSeed: 0, recipe: 'default',
+    recipes: (['freeze', 'finetune'] as const).map((strategy) => ({ strategy, backbone: 'efficientnet_lite0', recipe: recipeNamed('default', strategy, 'efficientnet_lite0') })), ...change,
+  };
+}
+
+function makeStudy(change: Partial<StudyRecord> = {}, plan = makePlan()): StudyRecord {
+  return { schemaVersion: 1, id: 'study-1', createdAt: '2026-01-02T03:04:05.000Z', state: 'waiting', plan, runs: plannedRuns(plan, 'seeds last'), ...studyResults(plan, []), ...change };
+}
+
+/** A run that is right on the images whose place is in neither list: `wrong` of `images`. */
+function finished(place: Partial<StudyRun>, right: readonly boolean[], change: { seconds?: number; featureSeconds?: number; cached?: boolean } = {}): FinishedRun {
+  const { seconds = 10, featureSeconds = 0, cached = false } = change;
+  return {
+    planned: { dataset: 0, strategy: 'freeze', colour: 'rgb', backbone: 'efficientnet_lite0', seed: 0, state: 'finished', run: 'run-1', seconds, featureSeconds, ...place },
+    result: makeResult(right.filter(Boolean).length, right.length, { imagesPerSecondOf: cached ? 'cached features' : 'features' }),
+    answers: imageAnswers(new Map(right.map((value, image) => [`image ${String(image)}`, value]))),
+  };
+}
+
+/** `count` images, those whose place passes are right. */
+const answers = (count: number, isRight: (image: number) => boolean): boolean[] => Array.from({ length: count }, (_, image) => isRight(image));
+
+describe('the plan of a study', () => {
+  test('the whole table comes once for each seed, and runs that share features stand together', () => {
+    const plan = makePlan({ seeds: 2 });
+    assert.equal(plannedCells(plan).length, 4);
+    const name = ({ strategy, colour, seed }: StudyRun): string => `${strategy} ${colour} ${String(seed)}`;
+    assert.deepEqual(plannedRuns(plan, 'seeds last').map(name), [
+      'freeze rgb 0', 'finetune rgb 0', 'freeze gray 0', 'finetune gray 0', 'freeze rgb 1', 'finetune rgb 1', 'freeze gray 1', 'finetune gray 1',
+    ]);
+    assert.deepEqual(plannedRuns(plan, 'features first').map(name), [
+      'freeze rgb 0', 'finetune rgb 0', 'freeze rgb 1', 'finetune rgb 1', 'freeze gray 0', 'finetune gray 0', 'freeze gray 1', 'finetune gray 1',
+    ]);
+  });
+  test('time trims seeds, and never the first', () => {
+    const runs = plannedRuns(makePlan({ seeds: 5 }), 'seeds last');
+    assert.equal(seedsWithin(1000, runs, () => 10, 5), 5);
+    assert.equal(seedsWithin(130, runs, () => 10, 5), 3);
+    assert.equal(seedsWithin(79, runs, () => 10, 5), 1);
+    assert.equal(seedsWithin(1, runs, () => 10, 5), 1);
+  });
+  test('what is left goes by how the finished runs held to their estimates', () => {
+    const runs = plannedRuns(makePlan({ seeds: 1 }), 'seeds last').map((run): StudyRun => ({ ...run, estimatedSeconds: 10 }));
+    assert.equal(secondsLeft(makeStudy({ runs })), undefined);
+    const estimate = { seconds: 40, device: 'CPU' };
+    assert.equal(secondsLeft(makeStudy({ runs, estimate })), 40);
+    assert.equal(secondsLeft(makeStudy({ runs: runs.map((run, index) => (index === 0 ? { ...run, state: 'finished', seconds: 15 } : run)), estimate })), 45);
+  });
+});
+
+describe('what the runs come to', () => {
+  const seeds = [0, 1, 2];
+  /** Right on 90 of 100, another ten for each seed; gray misses seven more. */
+  const colour = seeds.map((seed) => answers(100, (image) => image % 10 !== seed));
+  const gray = seeds.map((seed) => answers(100, (image) => image % 10 !== seed && !(image >= 40 && image < 60 - seed)));
+  const runs = [...colour.map((right, seed) => finished({ seed }, right)), ...gray.map((right, seed) => finished({ seed, colour: 'gray' }, right))];
+  const table = (rows: boolean[][]): number[][] => rows.map((row) => row.map(Number));
+
+  test('under three seeds the interval is Wilson\'s, and from three on the bootstrap\'s', () => {
+    const cellOf = (some: readonly FinishedRun[]) => studyResults(makePlan(), some).cells.find((cell) => cell.strategy === 'freeze' && cell.colour === 'rgb');
+    assert.deepEqual(cellOf([])?.mean, undefined);
+    assert.deepEqual([cellOf(runs.slice(0, 1))?.interval, cellOf(runs.slice(0, 1))?.intervalBy], [wilsonInterval(90, 100), 'wilson']);
+    const two = [finished({ seed: 0 }, answers(100, (image) => image < 90)), finished({ seed: 1 }, answers(100, (image) => image < 80))];
+    assert.deepEqual(cellOf(two)?.interval, [wilsonInterval(80, 100)[0], wilsonInterval(90, 100)[1]]);
+    const three = cellOf(runs)!;
+    assert.deepEqual(three.interval, twoWayBootstrap(table(colour), new SeededRandom(0, 'bootstrap')));
+    assert.deepEqual([three.mean, three.intervalBy, three.seeds, three.images], [0.9, 'bootstrap', seeds, 100]);
+  });
+  test('a difference must show over images and over seeds, and p is corrected over all pairs', () => {
+    const { pairs } = studyResults(makePlan(), runs);
+    assert.equal(pairs.length, 4, 'both colours of the strategies, both strategies in both colours');
+    const pair = pairs.find(({ contrast, first }) => contrast === 'colour' && first.strategy === 'freeze') as TestedStudyPair;
+    const differences = seeds.map((seed) => colour[seed]!.map((right, image) => Number(right) - Number(gray[seed]![image])));
+    const sums = differences[0]!.map((_, image) => differences.reduce((sum, row) => sum + row[image]!, 0));
+    assert.equal(pair.pImages, signFlipExact(sums));
+    assert.equal(pair.pSeeds, pairedT(differences.map((row) => row.reduce((sum, value) => sum + value, 0))).p);
+    assert.equal(pair.p, Math.max(pair.pImages, pair.pSeeds));
+    assert.ok(pair.pImages < pair.pSeeds && pair.pSeeds > 0);
+    assert.deepEqual(pair.perSeed.map(({ p }) => p), differences.map((row) => mcnemarExact(row.filter((value) => value > 0).length, 0)));
+    assert.equal(pair.pHolm, holm([pair.p])[0]);
+    assert.ok(pair.interval !== undefined && pair.interval[0] <= pair.difference && pair.difference <= pair.interval[1]);
+    assert.equal(pairVerdict(pair, ENGLISH), 'Colour is better');
+    assert.deepEqual(pairs.filter((one) => 'untested' in one).map((one) => pairVerdict(one, ENGLISH)), ['Not tested yet', 'Not tested yet', 'Not tested yet']);
+  });
+  test('with one or two seeds it is about these runs, and says so', () => {
+    const record = makeStudy(studyResults(makePlan(), [runs[0]!, runs[3]!]));
+    const pair = record.pairs.find((one): one is TestedStudyPair => 'p' in one)!;
+    assert.deepEqual([pair.pSeeds, pair.interval, pair.p], [undefined, undefined, mcnemarExact(18, 0)]);
+    assert.ok(studyNotes(record, ENGLISH).some((note) => note.includes('fewer than 3 seeds')));
+  });
+  test('a difference that one seed alone makes is none', () => {
+    const lucky = seeds.map((seed) => answers(100, (image) => image % 10 !== seed && !(seed === 0 && image < 40)));
+    const { pairs } = studyResults(makePlan(), [...runs.slice(0, 3), ...lucky.map((right, seed) => finished({ seed, colour: 'gray' }, right))]);
+    const pair = pairs.find((one): one is TestedStudyPair => 'p' in one)!;
+    assert.ok(pair.pImages < 0.001 && pair.p > 0.05, `${String(pair.pImages)} ${String(pair.p)}`);
+    assert.equal(pairVerdict(pair, ENGLISH), 'No detectable difference');
+  });
+  test('other images, other splits and missing predictions are not tested, and each says why', () => {
+    const reasonOf = (second: FinishedRun): string => pairVerdict(studyResults(makePlan(), [runs[0]!, second]).pairs.find(({ contrast }) => contrast === 'colour')!, ENGLISH);
+    assert.match(reasonOf(finished({ colour: 'gray' }, gray[0]!.slice(1))), /different images/);
+    assert.match(reasonOf({ ...runs[3]!, answers: undefined }), /predictions can't be read/);
+    assert.match(reasonOf({ ...runs[3]!, result: { ...runs[3]!.result, accuracySplit: 'test' } }), /different images/);
+  });
+  test('times are those of a run by itself, and a cell says when its features were in the cache before', () => {
+    const timed = (cached: boolean): FinishedRun[] => [
+      finished({ seed: 0 }, colour[0]!, { seconds: 30, featureSeconds: 25, cached }), finished({ seed: 1 }, colour[1]!, { seconds: 6, featureSeconds: 1, cached: true }),
+      finished({ seed: 0, strategy: 'finetune' }, colour[0]!, { seconds: 60, featureSeconds: 1 }),
+    ];
+    const [freeze, finetune] = studyResults(makePlan({ colours: ['rgb'] }), timed(false)).cells;
+    assert.deepEqual([freeze?.seconds, finetune?.seconds, freeze?.cached], [30, 84, undefined]);
+    assert.equal(speedUp(finetune, freeze), 2.8);
+    const before = [finished({ seed: 0 }, colour[0]!, { seconds: 6, featureSeconds: 1, cached: true })];
+    assert.equal(studyResults(makePlan({ colours: ['rgb'], strategies: ['freeze'] }), before).cells[0]?.cached, true);
+  });
+  test('verdicts can be in any language', () => {
+    const record = makeStudy(studyResults(makePlan(), runs));
+    const german = createLocaliser({ 'Colour against gray': 'Farbe gegen Grau', 'colour is better': 'Farbe ist besser' });
+    const verdict = studyVerdicts(record, german).find(({ contrast }) => contrast === 'colour');
+    assert.equal(verdict?.title, 'Farbe gegen Grau');
+    assert.match(verdict.text, /^Farbe ist besser: hymenoptera, freeze\./);
+  });
+});
+
+describe('the folder of a study', () => {
+  const request = (workspace: string) => ({
+    ...makePlan(), datasets: [{ folder: path.join(workspace, 'hymenoptera'), runsFolder: path.join(workspace, '.thaw', 'runs') }],
+  });
+  test('the same plan is found again, another one is not, and paths move with the workspace', async () => {
+    const workspace = folder.workspace();
+    const studies = studiesFolderFor(path.join(workspace, '.thaw', 'runs'));
+    assert.equal(studies, path.join(workspace, '.thaw', 'studies'));
+    const { directory, found } = await startStudy(studies, request(workspace), { minutes: 5 });
+    assert.equal(found, undefined);
+    assert.equal(readFileSync(path.join(workspace, '.thaw', '.gitignore'), 'utf8'), '*\n');
+    const again = await startStudy(studies, request(workspace), { minutes: 9 });
+    assert.equal(again.directory, directory);
+    assert.equal(again.found?.plan.datasets[0]?.path, 'hymenoptera');
+    assert.equal(resolveStored('hymenoptera', directory), path.join(workspace, 'hymenoptera'));
+    assert.notEqual((await startStudy(studies, { ...request(workspace), seeds: 4 }, { minutes: undefined })).directory, directory);
+    assert.notEqual((await startStudy(studies, request(workspace), { minutes: undefined, fresh: true })).directory, directory);
+  });
+  test('beside a runs folder that is elsewhere it is hidden in it, and its paths are whole', () => {
+    const studies = studiesFolderFor('/somewhere/runs');
+    assert.equal(studies, '/somewhere/runs/.studies');
+    assert.equal(storedPath('/data/pets', studies), '/data/pets');
+    assert.throws(() => resolveStored('pets', path.join(studies, 'study-1')), /outside its workspace/);
+    assert.throws(() => resolveStored('../pets', '/work/.thaw/studies/study-1'), /outside its workspace/);
+  });
+  test('one process executes it; when that is gone it is interrupted, and a request to stop is answered', async () => {
+    const workspace = folder.workspace();
+    const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), makeStudy());
+    const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
+    await assert.rejects(StudyWriter.open(directory, { nonce: 'b'.repeat(32) }), /Another trainer works on/);
+    await writer.update({ state: 'running' });
+    const stopping = stopStudy(directory);
+    while (!writer.stopRequested()) await new Promise((resolve) => setTimeout(resolve, 20));
+    await writer.update({ state: 'stopped' });
+    assert.equal(await stopping, 'stopped');
+    await writer.update({ state: 'running' });
+    await writer.close();
+    const read = await readStudyRecord(directory);
+    assert.ok('record' in read && read.state === 'interrupted');
+    const next = await StudyWriter.open(directory, { nonce: 'c'.repeat(32) });
+    assert.equal(next.stopRequested(), false, 'the old request is forgotten');
+    await next.close();
+  });
+  test('what is hostile is not read, and says why', async () => {
+    const workspace = folder.workspace();
+    const studies = path.join(workspace, '.thaw', 'studies');
+    const place = (id: string, content: string): string => {
+      mkdirSync(path.join(studies, id), { recursive: true });
+      writeFileSync(path.join(studies, id, 'study.json'), content);
+      return path.join(studies, id);
+    };
+    const whole = makeStudy({ id: 'a' });
+    symlinkSync(place('real', JSON.stringify(makeStudy({ id: 'real' }))), path.join(studies, 'link'));
+    const cases: [string, RegExp][] = [
+      [place('text', 'no JSON'), /not valid JSON/], [place('b', JSON.stringify(whole)), /that of another study/],
+      [place('a', JSON.stringify({ ...whole, runs: [{ ...whole.runs[0], run: '../../etc' }] })), /not valid at runs\.0\.run/],
+      [path.join(studies, 'link'), /is a link/], [path.join(studies, 'none'), /the folder is gone/],
+    ];
+    for (const [directory, reason] of cases) {
+      const read = await readStudySnapshot(directory);
+      assert.ok('reason' in read && reason.test(read.reason), `${directory}: ${JSON.stringify(read).slice(0, 200)}`);
+    }
+    const outside = makeStudy({ id: 'outside' }, makePlan({ datasets: [{ name: 'x', path: '../../x', runs: '../../runs' }] }));
+    const read = await readStudySnapshot(place('outside', JSON.stringify({ ...outside, runs: outside.runs.map((run) => ({ ...run, run: 'run-1' })) })));
+    assert.ok('reason' in read && /outside its workspace/.test(read.reason));
+    assert.equal(existsSync(path.join(workspace, '..', 'runs')), false);
+  });
+});
+
+describe('a study as a file', () => {
+  const EVIL = '=cmd|"/c calc"!A0,</title><script>alert(1)</script> & $x_{1}% \\input{/etc/passwd} ~^# `a` | b\u202E\n\n# h';
+  const plan = makePlan({ datasets: [{ name: EVIL, path: 'a', runs: '.thaw/runs' }, { name: 'Hymenoptera', path: 'b', runs: '.thaw/runs' }] });
+  const right = (seed: number, wrong: number): boolean[] => answers(60, (image) => image >= wrong + seed);
+  const some = [0, 1].flatMap((dataset) => [0, 1, 2].flatMap((seed) => [
+    finished({ dataset, seed, run: `freeze-${String(seed)}` }, right(seed, 5)), finished({ dataset, seed, strategy: 'finetune', run: `finetune-${String(seed)}` }, right(seed, 30)),
+  ]));
+  const record = makeStudy({ state: 'finished', ...studyResults(plan, some), runs: some.map(({ planned }) => planned) }, plan);
+  const study: StudySnapshot = {
+    directory: '/s/study-1', record: v.parse(studyRecordSchema, record), state: 'finished', datasets: [{ train: 100, validation: 60, test: 0, classes: 2 }, undefined],
+    curves: record.runs.map((_, run) => ({ run, state: 'finished' as const, epochs: 3, validation: [{ accuracy: 0.4 }, { accuracy: 0.7 }, { accuracy: 0.8 + run / 100 }] })), device: 'CPU <1>',
+  };
+  const write = (format: (typeof STUDY_FORMATS)[number], reference = false): string => exportStudy(study, format, { l10n: ENGLISH, reference });
+
+  test('CSV: a row a cell, and a name that a spreadsheet would run is text', () => {
+    const rows = write('csv', true).split('\r\n');
+    assert.equal(rows.length, 1 + 8 + 1);
+    assert.ok(rows[0]?.endsWith(',reference'));
+    assert.ok(write('csv').includes(`"'=cmd|""/c calc""!A0,`));
+    const last = rows.find((row) => row.startsWith('Hymenoptera') && row.includes('finetune,rgb'))?.split(',') ?? [];
+    assert.deepEqual(last.slice(5, 10), ['efficientnet_lite0', 'finetune', 'rgb', 'default', '3']);
+    assert.equal(last.at(-1), '0.954');
+    assert.ok(Math.abs(Number(last[10]) - 29 / 60) < 1e-12);
+  });
+  test('HTML: one file, no script, nothing from elsewhere, names as text, and a curve a cell', () => {
+    const html = write('html', true);
+    assert.ok(!/<script|<img|<link|<iframe|javascript:|https?:|url\(|\son\w+=/i.test(html.replaceAll(/&lt;.*?&gt;/g, '')));
+    assert.match(html, /content="default-src 'none'; style-src 'unsafe-inline'"/);
+    assert.ok(html.includes('&lt;/title&gt;&lt;script&gt;'));
+    assert.ok(html.includes('CPU &lt;1&gt;'));
+    assert.equal(html.match(/<polyline/g)?.length, 4);
+    assert.match(html, /reference \.954/);
+    assert.ok(!html.includes('\u202E'));
+  });
+  test('Markdown: names neither end a cell nor make markup; the better cell alone is bold', () => {
+    const markdown = write('markdown');
+    const rows = markdown.split('\n').filter((line) => line.startsWith('| \\=cmd') || line.startsWith('| =cmd'));
+    assert.ok(rows.length >= 2);
+    for (const row of rows) assert.ok(row.replaceAll(/\\./g, '').split('|').length >= 6 && !row.includes('<script'), row);
+    assert.ok(!/^# h/m.test(markdown) && !/[^\\]`a/.test(markdown));
+    assert.match(markdown, /\| Hymenoptera \| \*\*\.900\*\* \[/);
+    assert.match(markdown, /\*\*Finetune against freeze\.\*\* Freeze is better/);
+  });
+  test('LaTeX: no command comes from a name', () => {
+    const latex = write('latex');
+    assert.ok(!latex.includes('\\input'));
+    assert.ok(latex.includes('\\textbackslash{}input\\{/etc/passwd\\}') && latex.includes('\\$x\\_\\{1\\}\\%'));
+    for (const line of latex.split('\n').filter((each) => each.includes('calc'))) assert.ok(!/(^|[^\\])[#%$_&](?!.*\\\\$)/.test(line.replaceAll(/\\[#%$_&{}]/g, '').replaceAll(/ & /g, ' ').replaceAll('$-$', '').replaceAll(/\$[<>]\$/g, '')), line);
+  });
+  test('the same study gives the same bytes', () => {
+    for (const format of STUDY_FORMATS) assert.equal(write(format), write(format));
+  });
+  test('curves: the mean over seeds that have ended, on a scale that holds it', () => {
+    const [freeze] = curvesOf(study, 1, 'efficientnet_lite0');
+    assert.equal(freeze?.values.length, 3);
+    assert.ok(Math.abs(freeze.values[2]! - (0.86 + 0.88 + 0.9) / 3) < 1e-12);
+    for (const [values, low, high] of [[[0.98, 1], 0.98, 1], [[0.1, 0.6], 0.1, 0.6], [[0, 1], 0, 1], [[1], 0.99, 1], [[], 0.99, 1]] as const) {
+      const axis = curveAxis(values);
+      assert.ok(Math.abs(axis.low - low) < 1e-9 && Math.abs(axis.high - high) < 1e-9 && axis.ticks.length >= 2, JSON.stringify([values, axis]));
+    }
+  });
+  test('the reference is the study\'s own table', () => {
+    const table = REFERENCE.datasets.map(({ train, validation, classes, accuracies }) => [`${String(train)}/${String(validation)} (${String(classes)})`, ...(['finetune rgb', 'freeze rgb', 'finetune gray', 'freeze gray'] as const).map((name) => accuracies[name])]);
+    assert.deepEqual(table, [
+      ['244/153 (2)', 0.954, 0.961, 0.922, 0.902], ['15638/3910 (20)', 0.925, 0.642, 0.902, 0.543], ['20000/5000 (2)', 0.989, 0.981, 0.989, 0.976], ['24491/6116 (257)', 0.674, 0.543, 0.613, 0.435],
+    ]);
+    assert.equal(referenceAccuracy('Dogs_vs_Cats', 'freeze', 'gray'), 0.976);
+    assert.equal(referenceAccuracy('emoji', 'freeze', 'rgb'), undefined);
+  });
+});
