@@ -79,7 +79,10 @@ async function foldersOf(given: readonly string[]): Promise<string[]> {
     throw new ThawError('input', 'no-such-folder', `There is no folder ${path.resolve(folder)}`, 'Give folders with one subfolder of images per class', { cause: error });
   })));
   const distinct = [...new Set(folders)];
-  for (const folder of distinct) await listDataset(folder); // one that is no dataset is refused before anything is made
+  for (const folder of distinct) { // one that is no dataset is refused before anything is made
+    const { classes } = await listDataset(folder);
+    if (classes.length < 2) throw new ThawError('input', 'too-few-classes', `${folder} holds ${classes.length === 0 ? 'no class folders' : 'one class folder'}; at least two are needed`, 'Give folders with one subfolder of images per class');
+  }
   if (distinct.length > MOST_DATASETS) throw new ThawError('input', 'bad-arguments', `${distinct.length} folders are too many for one study`, `Give at most ${MOST_DATASETS}`);
   return distinct;
 }
