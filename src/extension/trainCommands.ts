@@ -116,6 +116,8 @@ async function pickStrategy(services: Services, folder: string, memory: vscode.M
       case undefined: return undefined;
       case 'another network': input = { ...input, network: await chooseNetwork(services, memory) ?? input.network }; break;
       case 'another colour': input = { ...input, colour: await chooseColour(memory) ?? input.colour }; break;
+      // A network that starts at random has no weights of anybody's.
+      case 'scratch': return { ...input, network: { backbone: input.network.backbone }, strategy: chosen };
       default: return { ...input, strategy: chosen };
     }
   }

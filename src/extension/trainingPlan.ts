@@ -8,6 +8,7 @@ const seconds = v.object({ seconds: v.pipe(v.number(), v.finite(), v.minValue(0)
 export const estimateSchema = v.object({
   freeze: seconds,
   finetune: seconds,
+  scratch: seconds,
   device: v.union([v.string(), v.object({ kind: v.picklist(['gpu', 'cpu']), name: v.string() })]),
 });
 export type Estimate = v.InferOutput<typeof estimateSchema>;
@@ -39,6 +40,7 @@ function whenToChoose(strategy: Strategy, l10n: Localiser): string {
   switch (strategy) {
     case 'freeze': return l10n.t('Only the last layer learns: for a first answer, and for few photographs.');
     case 'finetune': return l10n.t('Every layer learns: for images unlike photographs, or when freeze is not enough.');
+    case 'scratch': return l10n.t('Every layer learns, from a random start: to see what pretraining is worth. Needs many images.');
   }
 }
 

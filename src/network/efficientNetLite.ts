@@ -88,6 +88,8 @@ export function efficientNetLite(name: string, shape: EfficientNetLiteShape, cla
     featureCount: shape.head,
     featurePositions: 1,
     preprocessing: { colour: 'rgb', mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: shape.inputSize + CROP_PADDING, crop: shape.inputSize, kernel: 'cubic' },
+    // Its package leaves every layer as PyTorch makes it.
+    initialisation: { weights: 'uniform', head: 'uniform', headBias: 'uniform' },
   };
 }
 

@@ -115,6 +115,20 @@ export interface InputPreprocessing {
   readonly kernel: 'cubic' | 'linear';
 }
 
+/**
+ * What random values are drawn from: He et al. 2015, normal by fan-out or uniform by fan-in, of variance 2 / fan; PyTorch's default of its layers,
+ * uniform in ±1/√fan-in; or normal with a deviation of .01.
+ */
+export type Distribution = 'he-normal-fan-out' | 'he-uniform' | 'uniform' | 'normal-.01';
+
+/** How a network begins that learns from nothing. Biases but the head's are zero. */
+export interface Initialisation {
+  /** Of every weight but the head's. */
+  readonly weights: Distribution;
+  readonly head: Distribution;
+  readonly headBias: 'uniform' | 'zero';
+}
+
 export interface Graph {
   readonly name: string;
   /** Side of the square input in pixels. */
@@ -130,6 +144,8 @@ export interface Graph {
   /** Height × width of the features; 1 when they are pooled. */
   readonly featurePositions: number;
   readonly preprocessing: InputPreprocessing;
+  /** As the network's own package begins it. */
+  readonly initialisation: Initialisation;
 }
 
 /** What a tensor is in its node. Scale and offset are batch norm's γ and β, mean and variance its running statistics. */

@@ -76,5 +76,8 @@ export function mobileNetV2(name: string, shape: MobileNetV2Shape, classes: numb
   const features = add({ op: 'globalAveragePool', name: 'avgpool', inputs: [x] });
   const dropped = add({ op: 'dropout', name: 'classifier.0', inputs: [features], rate: DROPOUT });
   const head = add({ op: 'dense', name: 'classifier.1', inputs: [dropped], inputFeatures: shape.head, outputFeatures: classes });
-  return { name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: shape.head, featurePositions: 1, preprocessing: IMAGENET_PREPROCESSING };
+  return {
+    name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: shape.head, featurePositions: 1, preprocessing: IMAGENET_PREPROCESSING,
+    initialisation: { weights: 'he-normal-fan-out', head: 'normal-.01', headBias: 'zero' },
+  };
 }

@@ -22,6 +22,9 @@ const MOMENTUM = 0.1;
 /** How much wider a bottleneck's output is than its middle. */
 const EXPANSION = 4;
 
+/** torchvision's. */
+const INITIALISATION = { weights: 'he-normal-fan-out', head: 'uniform', headBias: 'uniform' } as const;
+
 /** A residual network with a last layer of so many classes; input `[batch, 224, 224, 3]`, any size from 32 up. */
 export function residualNetwork(name: string, shape: ResidualShape, classes: number): Graph {
   const nodes: GraphNode[] = [];
@@ -63,5 +66,5 @@ export function residualNetwork(name: string, shape: ResidualShape, classes: num
   }
   const features = add({ op: 'globalAveragePool', name: 'avgpool', inputs: [x] });
   const head = add({ op: 'dense', name: 'fc', inputs: [features], inputFeatures: channels, outputFeatures: classes });
-  return { name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: channels, featurePositions: 1, preprocessing: IMAGENET_PREPROCESSING };
+  return { name, inputSize: IMAGENET_PREPROCESSING.crop, nodes, head, features, featureCount: channels, featurePositions: 1, preprocessing: IMAGENET_PREPROCESSING, initialisation: INITIALISATION };
 }

@@ -18,6 +18,10 @@ export const panelStateSchema = v.object({
 });
 export type PanelState = v.InferOutput<typeof panelStateSchema>;
 
+/** What the empty panel offers to begin with. */
+const OFFERED_STRATEGIES = ['freeze', 'finetune'] as const;
+export type OfferedStrategy = (typeof OFFERED_STRATEGIES)[number];
+
 export type HostMessage =
   | { readonly type: 'run'; readonly run: RunSnapshot | UnreadableRun | undefined; readonly note?: string; /** Milliseconds since 1970, the host's clock. */ readonly now: number; /** Why training can't start here (untrusted workspace), or undefined. */ readonly cannotTrain?: string }
   | { readonly type: 'comparison'; readonly comparison: Comparison | undefined; /** Why there is none, in one sentence. */ readonly reason?: string }
@@ -30,7 +34,7 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('state'), state: panelStateSchema }),
   v.strictObject({ type: v.literal('stop') }),
   v.strictObject({ type: v.literal('trainAgain') }),
-  v.strictObject({ type: v.literal('train'), strategy: v.picklist(['freeze', 'finetune']) }),
+  v.strictObject({ type: v.literal('train'), strategy: v.picklist(OFFERED_STRATEGIES) }),
   v.strictObject({ type: v.literal('openLog') }),
   v.strictObject({ type: v.literal('openRecord') }),
   v.strictObject({ type: v.literal('addRun') }),

@@ -2,7 +2,8 @@
 // The trainer writes it, everybody else reads it; a run folder in a cloned repository is hostile, so it is read through this schema only.
 import * as v from 'valibot';
 
-export const STRATEGIES = ['freeze', 'finetune'] as const;
+/** `scratch`: the same network from a random start, which says what pretraining was worth. */
+export const STRATEGIES = ['freeze', 'finetune', 'scratch'] as const;
 export type Strategy = (typeof STRATEGIES)[number];
 
 /** `gray`: luminance, ITU-R 601, on all three channels of the input. */
@@ -70,7 +71,7 @@ export const recipeSchema = v.strictObject({
     schedule: v.optional(v.picklist(['cosine', 'step']), 'cosine'),
     decayEpochs: v.optional(v.pipe(count, v.minValue(1)), 10),
     decayFactor: v.optional(share, 0.1),
-    /** What learns: every parameter (finetune), or those of the last layer (freeze). */
+    /** What learns: every parameter (finetune, scratch), or those of the last layer (freeze). */
     trains: v.optional(v.picklist(['all', 'head']), 'all'),
     /** The last layer begins as the head trained on cached features, or as PyTorch's default, random. */
     headStart: v.optional(v.picklist(['trained', 'random']), 'trained'),
@@ -198,7 +199,8 @@ export const runRecordSchema = v.strictObject({
     sharp: name,
     threads: count,
     device,
-    weights: v.strictObject({ name, sha256, source: text }),
+    /** What training started from; absent where that was random. */
+    weights: v.optional(v.strictObject({ name, sha256, source: text })),
   })),
   data: v.optional(data),
   result: v.optional(result),

@@ -1,16 +1,18 @@
-// A pretrained backbone, ready to use: its graph, its tensors, and where they came from.
+// What a run's network begins as: a pretrained backbone, ready to use, with its graph, its tensors, and where they came from; or random values.
 import { readFile } from 'node:fs/promises';
 import type { Engine } from '../engine/load.js';
 import type { Preprocessing } from '../dataset/decode.js';
 import { graphFor } from '../network/architectures.js';
 import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
+import { initialState } from '../network/initialisation.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
 import { findOwnWeights, findWeights, type WeightsFile } from '../network/weights/cache.js';
 import { readWeightsFile } from '../network/weights/weightsFile.js';
 import { ThawError } from '../protocol/errors.js';
 import { DEFAULT_BACKBONE, type BackboneName, type RunRecord } from '../protocol/run.js';
 import type { Head } from '../training/loop.js';
+import type { SeededRandom } from '../training/random.js';
 
 export interface Backbone {
   /** With as many classes as the weights have; `graphFor` gives the graph with a new head. */
@@ -58,6 +60,11 @@ function weightsMissing(name: BackboneName, own: string | undefined): ThawError 
 export function preprocessingFor(backbone: BackboneName): Preprocessing {
   const { resizeShortSide, kernel } = graphFor(backbone, 1).preprocessing;
   return { id: `short${String(resizeShortSide)}-${kernel}-rgb-1`, resizeShortSide, size: resizeShortSide, kernel, colour: 'rgb' };
+}
+
+/** The whole network at random, as its package begins it; the caller disposes. */
+export function randomStart(engine: Engine, graph: Graph, random: SeededRandom): Parameters {
+  return loadParameters(engine.tf, graph, initialState(graph, random), { head: 'from-weights' });
 }
 
 /** The backbone's tensors (copies that share memory) with another last layer; the caller disposes. */

@@ -8,7 +8,7 @@ import type { Command } from './commands/command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summary: string; readonly load: () => Promise<Command> }>> = {
   train: {
-    usage: 'train FOLDER --strategy freeze|finetune [--colour rgb|gray] [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--set KEY=VALUE]… [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]',
+    usage: `train FOLDER --strategy ${STRATEGIES.join('|')} [--colour rgb|gray] [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--set KEY=VALUE]… [--epochs N] [--batch N] [--seed N] [--split-seed N] [--runs DIR] [--json]`,
     summary: 'train on a folder of images, one subfolder a class',
     load: async () => (await import('./commands/train.js')).trainCommand,
   },
@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
   },
   estimate: {
     usage: 'estimate FOLDER [--colour rgb|gray] [--backbone NAME | --weights NAME] [--json]',
-    summary: 'how long freeze and finetune would take by the default recipe, measured on two batches',
+    summary: 'how long each strategy would take by the default recipe, measured on two batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
   },
   study: {
@@ -28,7 +28,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/study.js')).studyCommand,
   },
   recipes: {
-    usage: 'recipes [NAME] [--strategy freeze|finetune] [--backbone NAME] [--json]',
+    usage: `recipes [NAME] [--strategy ${STRATEGIES.join('|')}] [--backbone NAME] [--json]`,
     summary: 'the recipes there are, or one of them, as a file that train --recipe takes when a strategy is given',
     load: async () => (await import('./commands/recipes.js')).recipesCommand,
   },
@@ -81,7 +81,7 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
 
 function help(): string {
   const rows = Object.values(COMMANDS).map(({ usage, summary }) => `  thaw ${usage}\n      ${summary}`);
-  return `Thaw ${THAW_VERSION}: train an image classifier by freeze or finetune.\n\n${rows.join('\n')}\n\nExit codes: 0 done, 1 failed, 2 bad arguments or dataset, 3 engine not ready, 130 stopped.\n`;
+  return `Thaw ${THAW_VERSION}: train an image classifier by freeze, finetune or from scratch.\n\n${rows.join('\n')}\n\nExit codes: 0 done, 1 failed, 2 bad arguments or dataset, 3 engine not ready, 130 stopped.\n`;
 }
 
 async function main(args: readonly string[]): Promise<number> {

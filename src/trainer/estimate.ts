@@ -7,6 +7,7 @@ import { PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
 import { ThawError } from '../protocol/errors.js';
+import type { Recipe } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey } from '../training/features.js';
 import { disposeParameters, finetune, type LabelledImage } from '../training/finetune.js';
@@ -19,6 +20,7 @@ import { cacheCapBytes, configuredThreads } from './environment.js';
 export interface Estimate {
   readonly freeze: { readonly seconds: number };
   readonly finetune: { readonly seconds: number };
+  readonly scratch: { readonly seconds: number };
   /** The recipe that it is for. */
   readonly recipe: string;
   readonly device: string;
@@ -41,8 +43,7 @@ export async function estimate(folder: string, network: NetworkChoice, environme
   const startSeconds = (performance.now() - began) / 1000;
   try {
     const recipe = defaultRecipe('finetune', backboneName);
-    const { body } = recipe;
-    if (body === undefined) throw new Error('the finetune recipe has no body');
+    const scratchRecipe = defaultRecipe('scratch', backboneName);
     const random = new SeededRandom(0, 'estimate');
     const order = [...random.permutation(listing.images.length)].flatMap((index) => listing.images[index] ?? []);
     const wanted = Math.max(PROBES, (BATCHES + 1) * recipe.batch);
@@ -70,28 +71,42 @@ export async function estimate(folder: string, network: NetworkChoice, environme
     const classes = listing.classes.length;
     const graph = graphFor(backboneName, classes, colour);
     const start = withHead(engine, graph, backbone, startHead(graph, classes, random));
-    const stepSeconds = await measureSteps(usable).finally(() => { disposeParameters(start); });
+    const secondsOf: Record<'finetune' | 'scratch', number> = { finetune: 0, scratch: 0 };
+    try {
+      // Where a network starts makes no difference to how long it takes; how batch norm works does.
+      secondsOf.finetune = await measureImages(recipe, usable);
+      secondsOf.scratch = await measureImages(scratchRecipe, usable);
+    } finally {
+      disposeParameters(start);
+    }
 
     const images = listing.images.length;
     const trained = listing.layout === 'given' ? listing.images.filter((image) => image.split === 'train').length : images * TRAIN_SHARE;
     const held = images - trained;
     const head = trained * recipe.head.epochs * HEAD_SECONDS_PER_IMAGE;
     const freeze = startSeconds + images * missingShare * perFeature + head;
-    const perEpoch = (trained / recipe.batch) * stepSeconds + (held + Math.min(body.reestimateImages, trained)) * perFeature;
-    return { freeze: { seconds: freeze }, finetune: { seconds: freeze + recipe.epochs * perEpoch }, recipe: recipe.name, device: engine.device.name, images };
+    const epochs = ({ epochs: count, body }: Recipe, perImage: number): number => count * (trained * perImage + (held + Math.min(body?.reestimateImages ?? 0, trained)) * perFeature);
+    return {
+      freeze: { seconds: freeze },
+      finetune: { seconds: freeze + epochs(recipe, secondsOf.finetune) },
+      scratch: { seconds: startSeconds + epochs(scratchRecipe, secondsOf.scratch) },
+      recipe: recipe.name, device: engine.device.name, images,
+    };
 
-    async function measureSteps(available: readonly LabelledImage[]): Promise<number> {
-      if (body === undefined || available.length === 0) throw new ThawError('input', 'no-usable-images', `None of the images tried in ${folder} can be decoded`, 'Run `thaw inspect` on the folder to see why');
-      const needed = (BATCHES + 1) * recipe.batch;
+    /** Seconds for a training image. */
+    async function measureImages({ batch, body }: Recipe, available: readonly LabelledImage[]): Promise<number> {
+      if (body === undefined) throw new Error('a recipe without a body');
+      if (available.length === 0) throw new ThawError('input', 'no-usable-images', `None of the images tried in ${folder} can be decoded`, 'Run `thaw inspect` on the folder to see why');
+      const needed = (BATCHES + 1) * batch;
       const batchImages = Array.from({ length: needed }, (_, index) => available[index % available.length]).filter((image) => image !== undefined);
       const ends: number[] = [];
-      const result = await finetune(engine, graph, start, batchImages, [], source, { epochs: 1, batch: recipe.batch, body: { ...body, learningRate: 0 } }, random, {
+      const result = await finetune(engine, graph, start, batchImages, [], source, { epochs: 1, batch, body: { ...body, learningRate: 0 } }, random, {
         onStep: () => { ends.push(performance.now()); },
         onEpoch: () => undefined,
         stopRequested: () => ends.length > BATCHES,
       });
       disposeParameters(result.parameters);
-      return ((ends.at(-1) ?? 0) - (ends[0] ?? 0)) / 1000 / Math.max(1, ends.length - 1);
+      return ((ends.at(-1) ?? 0) - (ends[0] ?? 0)) / 1000 / (Math.max(1, ends.length - 1) * batch);
     }
   } finally {
     backbone.dispose();

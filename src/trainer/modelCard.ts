@@ -13,7 +13,7 @@ export function modelCard(record: TrainedRecord, graph: Graph, choice: ExportCho
   const { configuration, data } = record;
   const sections = [
     `# ${configuration.backbone} on ${plain(record.dataset.name)}`,
-    `An image classifier with ${formatCount(data.classes.length)} classes, trained by ${configuration.strategy}${configuration.colour === 'gray' ? ' on gray images' : ''} with Thaw on ${record.createdAt.slice(0, 10)} and exported with Thaw ${version}.`,
+    `An image classifier with ${formatCount(data.classes.length)} classes, trained ${trainingWords(configuration)} with Thaw on ${record.createdAt.slice(0, 10)} and exported with Thaw ${version}.`,
     '## Accuracy', accuracyOf(record.result),
     '## Input and output', inputOf(graph, choice), preparationOf(graph, choice).map((line, index) => `${String(index + 1)}. ${line}`).join('\n'), outputOf(choice),
     '## Data', dataOf(record), classTable(data),
@@ -22,6 +22,15 @@ export function modelCard(record: TrainedRecord, graph: Graph, choice: ExportCho
     '## Limits', 'The figures hold for images like those of the data. The network gives one of its classes to every image, one that shows none of them too.',
   ];
   return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
+}
+
+function trainingWords({ strategy, colour }: RunRecord['configuration']): string {
+  const images = colour === 'gray' ? ' on gray images' : '';
+  switch (strategy) {
+    case 'freeze':
+    case 'finetune': return `by ${strategy}${images}`;
+    case 'scratch': return `from scratch${images}`;
+  }
 }
 
 function accuracyOf(result: RunResult): string {
@@ -97,6 +106,7 @@ function environmentOf({ environment, result }: TrainedRecord): string {
 }
 
 function weightsOf({ environment, configuration }: TrainedRecord): string {
+  if (configuration.strategy === 'scratch') return `None. Training started from random values, drawn with seed ${String(configuration.seed)} from the distributions that the network's own package uses.`;
   const weights = environment?.weights;
   if (weights === undefined) return 'The run does not say which weights training started from.';
   const known = WEIGHTS[configuration.backbone];

@@ -24,10 +24,10 @@ import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey, featureWidth, requireFeatureMemory, type ContentImage, type FeatureExtraction } from '../training/features.js';
 import { disposeParameters, evaluateNetwork, finetune, type LabelledImage } from '../training/finetune.js';
 import { evaluateHead, featureShape, startHead, trainHead, type FeatureSet, type FeatureShape } from '../training/freeze.js';
-import { newHead, type EpochReport, type Evaluation, type Head, type LoopHooks } from '../training/loop.js';
+import { newHead, type EpochReport, type Evaluation, type LoopHooks } from '../training/loop.js';
 import { SeededRandom } from '../training/random.js';
-import { batchFor, needsFeatures, requireFit } from '../training/recipes.js';
-import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
+import { batchFor, learningPart, needsFeatures, requireFit } from '../training/recipes.js';
+import { loadBackbone, preprocessingFor, randomStart, withHead, type Backbone } from './backbone.js';
 import { GpuSamplerProcess } from './gpuSampler.js';
 import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
 import { describeEnvironment } from './runEnvironment.js';
@@ -76,6 +76,7 @@ class TrainingJob {
     const { writer, options } = this;
     const { configuration } = writer.record;
     requireFit(configuration.recipe, configuration.strategy);
+    requireStart(configuration);
     this.phase('waiting', 'Waiting for the device');
     const queue = await deviceQueue(options.environment);
     const device = await waitForDevice(queue.name, {
@@ -95,9 +96,9 @@ class TrainingJob {
       hashing.catch(() => undefined); // awaited below; a failure before that must not end the process
       this.phase('loading', 'Loading TensorFlow');
       engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
-      backbone = await loadBackbone(engine, configuration, options.environment);
+      if (configuration.strategy !== 'scratch') backbone = await loadBackbone(engine, configuration, options.environment);
       if (engine.gpuUuid !== undefined) sampler = this.sampleGpu(engine.gpuUuid);
-      const environment = describeEnvironment(engine, backbone.weights);
+      const environment = describeEnvironment(engine, backbone?.weights);
       const hashes = await hashing;
       this.throwIfStopped();
       await writer.update({ state: 'running', environment });
@@ -108,7 +109,7 @@ class TrainingJob {
         const content = hashes.get(image.path);
         return content?.sha256 === undefined ? [] : [{ path: image.path, sha256: content.sha256 }];
       });
-      const outcome = await (needsFeatures(configuration.recipe) ? this.fromFeatures(engine, backbone, listing, hashes, contents, source, cache)
+      const outcome = await (backbone !== undefined && needsFeatures(configuration.recipe) ? this.fromFeatures(engine, backbone, listing, hashes, contents, source, cache)
         : this.fromImages(engine, backbone, listing, hashes, contents, source, cache));
       await this.conclude(backbone, outcome.dataset, outcome);
       outcome.dispose();
@@ -139,9 +140,12 @@ class TrainingJob {
     return this.learn(engine, backbone, dataset, contents, features, source);
   }
 
-  /** No features: every image is decoded once, to know which can be, and the whole network learns from a random last layer. */
+  /**
+   * No features: every image is decoded once, to know which can be, and the whole network learns from a random last layer, or, without a backbone,
+   * from nothing.
+   */
   private async fromImages(
-    engine: Engine, backbone: Backbone, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
+    engine: Engine, backbone: Backbone | undefined, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
   ): Promise<Outcome> {
     await requireDiskSpace(cacheFolder(this.options.environment), await missingPixelBytes(contents, source.preprocessing, cache));
     const unusable = new Map<string, string>();
@@ -153,7 +157,9 @@ class TrainingJob {
     const dataset = await this.assembled(listing, hashes, unusable);
     const { backbone: name, colour, seed } = this.writer.record.configuration;
     const graph = graphFor(name, dataset.classes.length, colour);
-    return this.learnWhole(engine, backbone, dataset, source, newHead(graph.featureCount, dataset.classes.length, new SeededRandom(seed, 'head')));
+    const beginning = backbone === undefined ? randomStart(engine, graph, new SeededRandom(seed, 'start'))
+      : withHead(engine, graph, backbone, newHead(graph.featureCount, dataset.classes.length, new SeededRandom(seed, 'head')));
+    return this.learnWhole(engine, graph, beginning, dataset, source);
   }
 
   private async assembled(listing: Listing, hashes: Hashes, unusable: ReadonlyMap<string, string>): Promise<Dataset> {
@@ -203,19 +209,17 @@ class TrainingJob {
     }
     if (head.epochs < recipe.head.epochs) throw new Stopped();
 
-    return this.learnWhole(engine, backbone, dataset, source, head.head);
+    return this.learnWhole(engine, graph, withHead(engine, graph, backbone, head.head), dataset, source);
   }
 
-  /** Through the whole network, from the last layer given. */
-  private async learnWhole(engine: Engine, backbone: Backbone, dataset: Dataset, source: PixelSource, head: Head): Promise<Outcome> {
-    const { recipe, seed, backbone: name, colour } = this.writer.record.configuration;
+  /** Through the whole network, from the start given, which is disposed. */
+  private async learnWhole(engine: Engine, graph: Graph, beginning: Parameters, dataset: Dataset, source: PixelSource): Promise<Outcome> {
+    const { recipe, seed } = this.writer.record.configuration;
     const { body } = recipe;
     if (body === undefined) throw new Error('a recipe without a body');
-    const graph = graphFor(name, dataset.classes.length, colour);
     const [train, validation, test] = (['train', 'validation', 'test'] as const).map((split) => dataset.images.filter((image) => image.split === split));
     if (train === undefined || validation === undefined || test === undefined) throw new Error('three splits');
     this.phase('training', body.trains === 'all' ? 'Training all layers' : 'Training the last layer through the whole network');
-    const beginning = withHead(engine, graph, backbone, head);
     const result = await finetune(engine, graph, beginning, train, validation, source, { epochs: recipe.epochs, batch: batchFor(recipe, train.length), body },
       new SeededRandom(seed, 'finetune'), this.hooks(engine)).finally(() => { disposeParameters(beginning); });
     return {
@@ -231,7 +235,7 @@ class TrainingJob {
   }
 
   /** Writes predictions, weights and the result of the best epoch, then the final state. */
-  private async conclude(backbone: Backbone, dataset: Dataset, outcome: Outcome): Promise<void> {
+  private async conclude(backbone: Backbone | undefined, dataset: Dataset, outcome: Outcome): Promise<void> {
     const { writer } = this;
     const { configuration } = writer.record;
     if (outcome.validation === undefined) throw new Stopped();
@@ -258,20 +262,20 @@ class TrainingJob {
       ...outcome.speed,
       validation: scoreOf(outcome.validation.score),
       ...(test !== undefined && { test: scoreOf(test.score) }),
-      parameters: { total: count(specs), trained: configuration.strategy === 'freeze' ? count(specs.filter((spec) => spec.node === outcome.graph.head)) : count(specs) },
+      parameters: { total: count(specs), trained: learningPart(configuration.strategy) === 'head' ? count(specs.filter((spec) => spec.node === outcome.graph.head)) : count(specs) },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     };
     await writer.update({ state: outcome.stopped ? 'stopped' : 'finished', endedAt: new Date().toISOString(), result });
   }
 
-  private async writeModel(backbone: Backbone, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
+  private async writeModel(backbone: Backbone | undefined, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
     const folder = path.join(this.writer.directory, 'model');
     await mkdir(folder, { recursive: true });
     await writeFileAtomic(path.join(folder, 'model.safetensors'), writeSafetensors(toStateDict(graph, parameters)));
     const { configuration } = this.writer.record;
     await writeFileAtomic(path.join(folder, 'model.json'), `${JSON.stringify({
       schemaVersion: 1, backbone: configuration.backbone, classes, preprocessing: graph.preprocessing,
-      pretrained: { name: backbone.weights.name, sha256: backbone.weights.sha256 },
+      ...(backbone !== undefined && { pretrained: { name: backbone.weights.name, sha256: backbone.weights.sha256 } }),
     }, undefined, 2)}\n`);
   }
 
@@ -315,6 +319,13 @@ class TrainingJob {
 
   private throwIfStopped(): void {
     if (this.stopRequested()) throw new Stopped();
+  }
+}
+
+/** @throws ThawError `unfit-weights` */
+function requireStart({ strategy, weights }: RunRecord['configuration']): void {
+  if (strategy === 'scratch' && weights !== undefined) {
+    throw new ThawError('input', 'unfit-weights', `Scratch starts from random values, so the weights ${weights} would do nothing`, 'Name the network alone, or use another strategy');
   }
 }
 

@@ -1,6 +1,6 @@
 // Recipes: how the layers learn, as data. `default` is the best we know; docs/recipes.md has the measurements behind it.
 import { ThawError } from '../protocol/errors.js';
-import type { BackboneName, Recipe, Strategy } from '../protocol/run.js';
+import { STRATEGIES, type BackboneName, type Recipe, type Strategy } from '../protocol/run.js';
 
 export const RECIPE_NAMES = ['default', 'fast', 'seed'] as const;
 export type RecipeName = (typeof RECIPE_NAMES)[number];
@@ -8,7 +8,7 @@ export type RecipeName = (typeof RECIPE_NAMES)[number];
 /** A line about each. */
 export const RECIPE_SUMMARIES: Readonly<Record<RecipeName, string>> = {
   default: 'the best we know; docs/recipes.md has the measurements',
-  fast: 'default with 2 epochs of all layers instead of 5, for a first look; freeze is default\'s',
+  fast: 'finetune with 2 epochs of all layers instead of 5, for a first look; freeze is default\'s, and there is none for scratch',
   seed: 'the study\'s: SGD through the whole network, random resized crops; under freeze batch norm\'s statistics drift',
 };
 
@@ -20,23 +20,52 @@ export interface RecipeOptions {
   readonly batch?: number | undefined;
 }
 
-/** The recipe of a name, for a strategy and a backbone. */
+/** The strategies that a recipe has a form for. */
+export function strategiesOf(name: RecipeName): readonly Strategy[] {
+  return name === 'fast' ? STRATEGIES.filter((strategy) => strategy !== 'scratch') : STRATEGIES;
+}
+
+/** What learns under a strategy: the last layer, or every one. */
+export function learningPart(strategy: Strategy): 'head' | 'all' {
+  switch (strategy) {
+    case 'freeze': return 'head';
+    case 'finetune':
+    case 'scratch': return 'all';
+  }
+}
+
+/** The recipe of a name, for a strategy and a backbone. @throws ThawError `unfit-recipe` where there is none: see `strategiesOf` */
 export function recipeNamed(name: RecipeName, strategy: Strategy, backbone: BackboneName): Recipe {
   switch (name) {
     case 'default': return defaultRecipe(strategy, backbone);
-    case 'fast': return { ...defaultRecipe(strategy, backbone, strategy === 'finetune' ? { epochs: FAST_EPOCHS } : {}), name };
+    case 'fast': return fastRecipe(strategy, backbone);
     case 'seed': return seedRecipe(strategy);
+  }
+}
+
+function fastRecipe(strategy: Strategy, backbone: BackboneName): Recipe {
+  switch (strategy) {
+    case 'freeze': return { ...defaultRecipe(strategy, backbone), name: 'fast' };
+    case 'finetune': return { ...defaultRecipe(strategy, backbone, { epochs: FAST_EPOCHS }), name: 'fast' };
+    case 'scratch': throw new ThawError('input', 'unfit-recipe', 'There is no recipe "fast" for scratch: from a random start a network learns next to nothing in a few epochs', 'Use default, with fewer --epochs if it has to be');
   }
 }
 
 /**
  * The best recipe we know for a strategy. `epochs` and `batch` replace the recipe's own: those of the last layer for freeze, those of all
- * layers for finetune (whose head is always trained first, by the recipe's own numbers).
+ * layers for finetune (whose head is always trained first, by the recipe's own numbers) and for scratch.
  */
 export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, options: RecipeOptions = {}): Recipe {
   const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 } as const;
-  if (strategy === 'freeze') return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
-  return withOptions({
+  switch (strategy) {
+    case 'freeze': return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
+    case 'finetune': return withOptions(finetuneRecipe(head), options);
+    case 'scratch': return withOptions(scratchRecipe(head), options);
+  }
+}
+
+function finetuneRecipe(head: Recipe['head']): Recipe {
+  return {
     name: 'default',
     epochs: 5,
     batch: 16,
@@ -60,12 +89,41 @@ export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, optio
       flip: true,
       crop: true,
     },
-  }, options);
+  };
+}
+
+/** From a random start: batch norm by the batch, since there are no statistics yet, more epochs, and a rate that suits random weights. */
+function scratchRecipe(head: Recipe['head']): Recipe {
+  return {
+    name: 'default',
+    epochs: 30,
+    batch: 16,
+    head,
+    body: {
+      learningRate: 2e-2,
+      headLearningRateFactor: 1,
+      momentum: 0.9,
+      weightDecay: 1e-4,
+      warmupShare: 0.1,
+      schedule: 'cosine',
+      decayEpochs: 10,
+      decayFactor: 0.1,
+      trains: 'all',
+      headStart: 'random',
+      batches: 'even',
+      clipNorm: 1,
+      batchNorm: 'batch',
+      batchNormMomentum: 0.1,
+      reestimateImages: 0,
+      flip: true,
+      crop: true,
+    },
+  };
 }
 
 /**
  * The study's recipe: torchvision's presets of the time. Freeze trains the last layer alone, but the network stays in training mode: batch norm
- * normalises by the batch, and its running statistics drift.
+ * normalises by the batch, and its running statistics drift. Scratch is finetune from a random start.
  */
 function seedRecipe(strategy: Strategy): Recipe {
   const { head } = defaultRecipe(strategy, 'resnet18');
@@ -84,7 +142,7 @@ function seedRecipe(strategy: Strategy): Recipe {
       schedule: 'step',
       decayEpochs: 10,
       decayFactor: 0.1,
-      trains: strategy === 'freeze' ? 'head' : 'all',
+      trains: learningPart(strategy),
       headStart: 'random',
       batches: 'remainder',
       clipNorm: 0,
@@ -125,7 +183,8 @@ export function withOptions(recipe: Recipe, options: RecipeOptions): Recipe {
  */
 export function requireFit(recipe: Recipe, strategy: Strategy): void {
   const unfit = (message: string, next: string): ThawError => new ThawError('input', 'unfit-recipe', message, next);
-  if (strategy === 'finetune' && recipe.body === undefined) {
+  const part = learningPart(strategy);
+  if (part === 'all' && recipe.body === undefined) {
     throw unfit(`The recipe ${JSON.stringify(recipe.name)} has no body, so it trains the last layer alone`, 'Use it with --strategy freeze, or give it a body');
   }
   if (recipe.body === undefined) {
@@ -137,11 +196,17 @@ export function requireFit(recipe: Recipe, strategy: Strategy): void {
     if (recipe.batchAbove !== undefined) throw unfit('The recipe has batchAbove but no body: the last layer alone has one batch', 'Remove batchAbove');
     return;
   }
-  if (strategy === 'freeze' && recipe.body.trains === 'all') {
+  if (part === 'head' && recipe.body.trains === 'all') {
     throw unfit(`The recipe ${JSON.stringify(recipe.name)} has a body that trains every layer`, 'Use it with --strategy finetune, remove its body, or let body.trains be head');
   }
-  if (strategy === 'finetune' && recipe.body.trains === 'head') {
+  if (part === 'all' && recipe.body.trains === 'head') {
     throw unfit(`The recipe ${JSON.stringify(recipe.name)} trains the last layer alone: body.trains is head`, 'Use it with --strategy freeze, or let body.trains be all');
+  }
+  if (strategy === 'scratch' && recipe.body.headStart === 'trained') {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} begins with a last layer trained on pretrained features (body.headStart), and scratch has none`, 'Let body.headStart be random, or use it with --strategy finetune');
+  }
+  if (strategy === 'scratch' && recipe.body.batchNorm === 'frozen') {
+    throw unfit(`The recipe ${JSON.stringify(recipe.name)} freezes batch norm's statistics (body.batchNorm), and before scratch there are none`, 'Let body.batchNorm be batch, or use it with --strategy finetune');
   }
   const { resizedCrop } = recipe.body;
   for (const field of ['scale', 'ratio'] as const) {

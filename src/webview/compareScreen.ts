@@ -7,7 +7,7 @@ import { comparedPairs, comparedRuns, comparisonFacts, comparisonSummary, compar
 import { button, h, icon, setChildren, setText, spoken, type Child } from './dom.js';
 import { drawInterval, drawScale } from './interval.js';
 import { LineChart } from './lineChart.js';
-import { swatch } from './marks.js';
+import { dashOf, swatch } from './marks.js';
 import { majorityBaseline, secondsElapsed } from './runView.js';
 import { ValuesTable } from './valuesTable.js';
 import { t, WORDS } from './words.js';
@@ -108,7 +108,7 @@ export class CompareScreen {
     this.chart.update({
       series: runs.map(({ run, label, mark, live, bestEpoch }) => ({
         id: run.record.id, label, tone: run.record.configuration.strategy, values: run.epochs.map((epoch) => epoch.validation.accuracy),
-        mark, markAt: bestEpoch, hidden: hidden.has(run.record.id), open: live,
+        dash: dashOf(run.record.configuration), mark, markAt: bestEpoch, hidden: hidden.has(run.record.id), open: live,
       })),
       epochs: Math.max(1, ...runs.map(({ run }) => run.record.configuration.recipe.epochs)),
       axis: this.axis,
@@ -157,7 +157,7 @@ export class CompareScreen {
       event.stopPropagation();
       this.callbacks.openRun(run.directory);
     });
-    return [swatch({ tone: run.record.configuration.strategy, mark }), open];
+    return [swatch({ tone: run.record.configuration.strategy, dash: dashOf(run.record.configuration), mark }), open];
   }
 
   /** A row with empty cells; the cells are filled at each update, so that a checkbox keeps its focus. */

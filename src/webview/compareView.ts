@@ -4,7 +4,7 @@ import type { Comparison } from '../protocol/comparison.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { strategyName } from '../runs/strategyName.js';
 import { capitalised, isTested, runNames, SIGNIFICANCE } from '../runs/verdict.js';
-import { strategyMark, type Mark } from './marks.js';
+import { markOf, marksOf, type Mark } from './marks.js';
 import { isLive, networkTitle } from './runView.js';
 import { t, WORDS } from './words.js';
 
@@ -37,19 +37,18 @@ function alike(values: readonly unknown[]): boolean {
 
 export function comparedRuns(runs: readonly RunSnapshot[]): ComparedRun[] {
   const labels = runNames(runs, WORDS);
-  const seen = { freeze: 0, finetune: 0 };
   // The fill goes by age, not by rank, so that a run keeps its mark while the ranking changes.
   const byAge = [...runs].sort((a, b) => a.record.createdAt.localeCompare(b.record.createdAt) || a.record.id.localeCompare(b.record.id));
-  const marks = new Map(byAge.map((run) => [run, strategyMark(run.record.configuration.strategy, seen[run.record.configuration.strategy]++)]));
+  const fills = marksOf(byAge.map(({ record }) => record.configuration));
+  const marks = new Map(byAge.map((run, index) => [run, fills[index]]));
   return runs.map((run, index) => {
-    const { strategy } = run.record.configuration;
-    const { result } = run.record;
+    const { result, configuration } = run.record;
     const best = run.best === undefined ? undefined : run.epochs[run.best];
     const live = isLive(run.state);
     const numbers = result ? { accuracy: result.accuracy, interval: result.interval } : best ? { accuracy: best.validation.accuracy, interval: best.interval } : {};
-    const label = labels[index] ?? strategyName(run.record.configuration, WORDS);
+    const label = labels[index] ?? strategyName(configuration, WORDS);
     return {
-      run, label: live ? t('{0}, so far', label) : label, mark: marks.get(run) ?? strategyMark(strategy), live, ...numbers,
+      run, label: live ? t('{0}, so far', label) : label, mark: marks.get(run) ?? markOf(configuration), live, ...numbers,
       onTest: result?.accuracySplit === 'test', ...(best && { bestEpoch: best.epoch }),
     };
   });
@@ -81,7 +80,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
 export function comparisonTitle(runs: readonly ComparedRun[]): string {
   const strategies = new Set(runs.map(({ run }) => run.record.configuration.strategy));
   const colours = new Set(runs.map(({ run }) => run.record.configuration.colour));
-  if (strategies.size === 2 && colours.size === 1) return t('Freeze or finetune');
+  if (strategies.size === 2 && colours.size === 1) return strategies.has('scratch') ? t('Pretrained or from scratch') : t('Freeze or finetune');
   if (strategies.size === 1 && colours.size === 2) return t('Colour or gray');
   return t('Runs compared');
 }

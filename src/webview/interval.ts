@@ -19,7 +19,7 @@ function position(value: number, { min, max }: Axis): string {
 }
 
 export function drawInterval({ value, interval, axis, tone, mark, baseline }: DrawnInterval): HTMLElement {
-  const dot = ['interval-dot', `fill-${tone}`, mark.shape === 'diamond' && 'diamond', mark.fill !== 'solid' && `is-${mark.fill}`].filter(Boolean).join(' ');
+  const dot = ['interval-dot', `fill-${tone}`, mark.shape, mark.fill !== 'solid' && `is-${mark.fill}`].filter(Boolean).join(' ');
   return h('span', { class: 'interval', 'aria-hidden': 'true' },
     ...axisTicks(axis).map((tick) => h('span', { class: 'interval-tick', '--at': position(tick, axis) })),
     baseline !== undefined && h('span', { class: 'interval-base', '--at': position(baseline, axis) }),

@@ -15,7 +15,7 @@ export interface Series {
   readonly id: string;
   readonly label: string;
   readonly tone: LineTone;
-  readonly dash?: readonly number[];
+  readonly dash?: readonly number[] | undefined;
   readonly width?: number;
   /** Values of epoch 1, 2, …. */
   readonly values: readonly number[];

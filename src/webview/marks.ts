@@ -1,31 +1,66 @@
-// The second sign of a strategy beside its colour: a circle for freeze, a diamond for finetune. Runs of one strategy differ in how it is filled.
-import type { Strategy } from '../protocol/run.js';
+// The second sign of a strategy beside its colour: a circle for freeze, a diamond for finetune, a square for scratch. Runs of one strategy differ in how it is filled;
+// of one on gray images it is hollow first, and the line is dashed.
+import type { Colour, RunRecord, Strategy } from '../protocol/run.js';
 import { svg, type Attributes } from './dom.js';
 
-export const FILLS = ['solid', 'hollow', 'dotted', 'crossed'] as const;
-export type Fill = (typeof FILLS)[number];
+export type Fill = 'solid' | 'hollow' | 'dotted' | 'crossed';
 
 export interface Mark {
-  readonly shape: 'circle' | 'diamond';
+  readonly shape: 'circle' | 'diamond' | 'square';
   readonly fill: Fill;
 }
 
-/** `nth`: of the runs with this strategy, from 0. Past the fourth the fills begin anew, and only the label tells. */
-export function strategyMark(strategy: Strategy, nth = 0): Mark {
-  return { shape: strategy === 'freeze' ? 'circle' : 'diamond', fill: FILLS[nth % FILLS.length] ?? 'solid' };
+const SHAPES: Readonly<Record<Strategy, Mark['shape']>> = { freeze: 'circle', finetune: 'diamond', scratch: 'square' };
+
+/** In the order in which runs take them. */
+const FILLS: Readonly<Record<Colour, readonly Fill[]>> = { rgb: ['solid', 'hollow', 'dotted', 'crossed'], gray: ['hollow', 'dotted', 'crossed', 'solid'] };
+/** Of the line of a run on gray images. */
+const GRAY_DASH = [7, 4] as const;
+
+type Learner = Pick<RunRecord['configuration'], 'strategy' | 'colour'>;
+
+/** The mark of a run by itself. */
+export function markOf({ strategy, colour }: Learner): Mark {
+  return { shape: SHAPES[strategy], fill: FILLS[colour][0] ?? 'solid' };
+}
+
+/** Marks that tell runs apart: each takes the first fill that no earlier run of its strategy has. Past the fourth they begin anew, and only the label tells. */
+export function marksOf(runs: readonly Learner[]): Mark[] {
+  const taken = new Map<Strategy, Fill[]>();
+  return runs.map(({ strategy, colour }) => {
+    const before = taken.get(strategy) ?? [];
+    const times = (fill: Fill): number => before.filter((each) => each === fill).length;
+    const fewest = Math.min(...FILLS[colour].map(times));
+    const fill = FILLS[colour].find((each) => times(each) === fewest) ?? 'solid';
+    taken.set(strategy, [...before, fill]);
+    return { shape: SHAPES[strategy], fill };
+  });
+}
+
+export function dashOf({ colour }: Learner): readonly number[] | undefined {
+  return colour === 'gray' ? GRAY_DASH : undefined;
 }
 
 function outline(context: CanvasRenderingContext2D, shape: Mark['shape'], x: number, y: number, radius: number): void {
   context.beginPath();
-  if (shape === 'circle') {
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-  } else {
-    const reach = radius * 1.3;
-    context.moveTo(x, y - reach);
-    context.lineTo(x + reach, y);
-    context.lineTo(x, y + reach);
-    context.lineTo(x - reach, y);
-    context.closePath();
+  switch (shape) {
+    case 'circle':
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      break;
+    case 'diamond': {
+      const reach = radius * 1.3;
+      context.moveTo(x, y - reach);
+      context.lineTo(x + reach, y);
+      context.lineTo(x, y + reach);
+      context.lineTo(x - reach, y);
+      context.closePath();
+      break;
+    }
+    case 'square': {
+      const half = radius * 0.9;
+      context.rect(x - half, y - half, 2 * half, 2 * half);
+      break;
+    }
   }
 }
 
@@ -54,14 +89,18 @@ export function paintMark(context: CanvasRenderingContext2D, mark: Mark, x: numb
 }
 
 /** A line sample that looks as the line does in the chart: colour, dash and mark. */
-export function swatch(line: { readonly tone: Strategy | 'train'; readonly width?: number; readonly dash?: readonly number[]; readonly mark?: Mark | undefined }): SVGSVGElement {
+export function swatch(line: { readonly tone: Strategy | 'train'; readonly width?: number; readonly dash?: readonly number[] | undefined; readonly mark?: Mark | undefined }): SVGSVGElement {
   const drawing = svg('svg', { class: `swatch stroke-${line.tone}`, viewBox: '0 0 28 10', 'aria-hidden': 'true' },
     svg('line', { x1: 1, y1: 5, x2: 27, y2: 5, 'stroke-width': line.width ?? 2, 'stroke-dasharray': line.dash?.join(' ') }));
   const { mark } = line;
   if (!mark) return drawing;
-  const shape = (radius: number, attributes: Attributes) => (mark.shape === 'circle'
-    ? svg('circle', { cx: 14, cy: 5, r: radius, ...attributes })
-    : svg('path', { d: `M14 ${5 - radius * 1.27} ${14 + radius * 1.27} 5 14 ${5 + radius * 1.27} ${14 - radius * 1.27} 5Z`, ...attributes }));
+  const shape = (radius: number, attributes: Attributes) => {
+    switch (mark.shape) {
+      case 'circle': return svg('circle', { cx: 14, cy: 5, r: radius, ...attributes });
+      case 'diamond': return svg('path', { d: `M14 ${5 - radius * 1.27} ${14 + radius * 1.27} 5 14 ${5 + radius * 1.27} ${14 - radius * 1.27} 5Z`, ...attributes });
+      case 'square': return svg('rect', { x: 14 - radius * 0.9, y: 5 - radius * 0.9, width: radius * 1.8, height: radius * 1.8, ...attributes });
+    }
+  };
   drawing.append(shape(mark.fill === 'solid' ? 3 : 3.4, { class: mark.fill === 'solid' ? 'solid' : 'hollow' }));
   if (mark.fill === 'dotted') drawing.append(shape(1.4, { class: 'solid' }));
   if (mark.fill === 'crossed') drawing.append(svg('line', { x1: 10.6, y1: 5, x2: 17.4, y2: 5, 'stroke-width': 1.5 }));

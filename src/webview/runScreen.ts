@@ -1,13 +1,13 @@
 // The Run tab: one frame, built once, whose words and numbers change with each snapshot.
 import { formatAccuracy, formatInterval, formatLoss } from '../metrics/format.js';
-import type { Strategy } from '../protocol/run.js';
+import type { OfferedStrategy } from '../protocol/messages.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { accuracyAxis, accuracyTick, intervalAxis, lossAxis, lossTick, type Axis } from './axes.js';
 import { button, h, icon, setChildren, setText, svg, type Child } from './dom.js';
 import { isUnreadable } from './hostMessages.js';
 import { drawInterval, drawScale } from './interval.js';
 import { LineChart } from './lineChart.js';
-import { strategyMark } from './marks.js';
+import { markOf } from './marks.js';
 import { runView, type RunView, type Tile } from './runView.js';
 import { ValuesTable } from './valuesTable.js';
 import { recorded, t } from './words.js';
@@ -15,7 +15,7 @@ import { recorded, t } from './words.js';
 export interface RunScreenActions {
   stop(): void;
   trainAgain(): void;
-  train(strategy: Strategy): void;
+  train(strategy: OfferedStrategy): void;
   compare(directory: string): void;
   openLog(): void;
   valuesToggled(open: boolean): void;
@@ -235,7 +235,7 @@ export class RunScreen {
     setChildren(this.headlineScale, JSON.stringify([accuracy, interval, baseline]), () => {
       if (accuracy === undefined || !interval) return [];
       const axis = intervalAxis([0.5, interval[0], ...(baseline ? [baseline.accuracy] : [])]);
-      return [drawInterval({ value: accuracy, interval, axis, tone: view.strategy, mark: strategyMark(view.strategy), baseline: baseline?.accuracy }), drawScale(axis)];
+      return [drawInterval({ value: accuracy, interval, axis, tone: view.strategy, mark: markOf(run.record.configuration), baseline: baseline?.accuracy }), drawScale(axis)];
     });
     const speeds = run.epochs.map((epoch) => epoch.imagesPerSecond);
     setChildren(this.spark, JSON.stringify([view.epochs, speeds]), () => (speeds.length < 2 ? [] : [sparkline(speeds, view.epochs)]));
@@ -244,7 +244,7 @@ export class RunScreen {
   private showCharts(run: RunSnapshot, view: RunView): void {
     const { epochs } = run;
     const of = (split: 'validation' | 'train', measure: 'accuracy' | 'loss') => epochs.map((epoch) => epoch[split][measure]);
-    const mark = strategyMark(view.strategy);
+    const mark = markOf(run.record.configuration);
     const lines = (measure: 'accuracy' | 'loss') => [
       { id: 'val', label: t('val'), tone: view.strategy, values: of('validation', measure) },
       { id: 'train', label: t('train'), tone: 'train' as const, dash: [2, 3], width: 1.5, values: of('train', measure) },

@@ -190,9 +190,17 @@ function progressShare(run: RunSnapshot): { share: number; shareOf: 'epochs' | '
   return { share: Math.min(1, (epochs.length + within) / total), shareOf: 'epochs' };
 }
 
+function layersOf(strategy: Strategy): string {
+  switch (strategy) {
+    case 'freeze': return t('last layer');
+    case 'finetune': return t('all layers');
+    case 'scratch': return t('all layers from a random start');
+  }
+}
+
 function facts(run: RunSnapshot): string[] {
   const { configuration, data, result } = run.record;
-  const layers = configuration.strategy === 'freeze' ? t('last layer') : t('all layers');
+  const layers = layersOf(configuration.strategy);
   const listed = (...parts: readonly (string | false)[]) => parts.filter((part) => part !== false).join(', ');
   return [
     listed(networkTitle(configuration), layers, result !== undefined && t('{0} params', formatParameters(result.parameters.total))),

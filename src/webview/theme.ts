@@ -1,5 +1,7 @@
 // The theme as the charts need it: VS Code sets variables and a body class, panel.css adds the palette; a canvas has to be told.
 
+import type { Strategy } from '../protocol/run.js';
+
 export interface Palette {
   readonly foreground: string;
   readonly background: string;
@@ -9,12 +11,13 @@ export interface Palette {
   readonly focus: string;
   readonly freeze: string;
   readonly finetune: string;
+  readonly scratch: string;
   readonly train: string;
   readonly fontFamily: string;
   readonly kind: 'dark' | 'light' | 'high-contrast';
 }
 
-export type LineTone = 'freeze' | 'finetune' | 'train';
+export type LineTone = Strategy | 'train';
 
 export function readPalette(): Palette {
   const style = getComputedStyle(document.body);
@@ -30,6 +33,7 @@ export function readPalette(): Palette {
     focus: read('--vscode-focusBorder'),
     freeze: read('--th-freeze'),
     finetune: read('--th-finetune'),
+    scratch: read('--th-scratch'),
     train: read('--th-train'),
     fontFamily: read('--vscode-font-family') || 'sans-serif',
     kind: highContrast ? 'high-contrast' : classes.contains('vscode-light') ? 'light' : 'dark',

@@ -93,6 +93,7 @@ function residual(classes: number): Graph {
   return {
     name: 'residual', inputSize: 45, nodes, head: 'fc', features: 'mean', featureCount: 16, featurePositions: 1,
     preprocessing: { colour: 'rgb', mean: [127, 127, 127], std: [128, 128, 128], resizeShortSide: 256, crop: 45, kernel: 'cubic' },
+    initialisation: { weights: 'uniform', head: 'uniform', headBias: 'uniform' },
   };
 }
 

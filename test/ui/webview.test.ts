@@ -593,6 +593,33 @@ describe('the panel', () => {
     await panel.close();
   });
 
+  test('tells scratch and gray by word, colour, mark and dash', async () => {
+    const scratch = snapshot({ strategy: 'scratch', state: 'finished', epochs: 15 });
+    const { configuration } = FREEZE.record;
+    const gray = snapshot({ strategy: 'freeze', state: 'finished', epochs: 15, id: 'gray', record: { configuration: { ...configuration, colour: 'gray' } } });
+    const panel = await PanelPage.open();
+    await panel.run(scratch);
+    assert.equal(await panel.text('.strategy'), 'scratch');
+    assert.match(await panel.text('.page-run .meta'), /all layers from a random start/);
+    await panel.shot('run-scratch');
+    await panel.run(gray);
+    assert.equal(await panel.text('.strategy'), 'freeze gray');
+    await panel.send({ type: 'comparison', comparison: comparison([FREEZE, gray, scratch], []) });
+    await panel.send({ type: 'show', tab: 'compare' });
+    await panel.shot('compare-scratch-gray');
+    assert.deepEqual(await panel.page.locator('.results .c-run').allInnerTexts(), ['freeze', 'freeze gray', 'scratch']);
+    const swatches = await panel.page.locator('.results .c-run svg').evaluateAll((drawings) => drawings.map((drawing) => ({
+      colour: getComputedStyle(drawing).color, dash: drawing.querySelector('line')?.getAttribute('stroke-dasharray'), mark: drawing.lastElementChild?.tagName, hollow: drawing.querySelector('.hollow') !== null,
+    })));
+    assert.deepEqual(swatches, [
+      { colour: 'rgb(86, 180, 233)', dash: null, mark: 'circle', hollow: false },
+      { colour: 'rgb(86, 180, 233)', dash: '7 4', mark: 'circle', hollow: true },
+      { colour: 'rgb(204, 121, 167)', dash: null, mark: 'rect', hollow: false },
+    ]);
+    assert.deepEqual(await panel.faintText(), []);
+    await panel.close();
+  });
+
   test('follows a switch of the theme', async () => {
     const panel = await PanelPage.open();
     await panel.run(snapshot());

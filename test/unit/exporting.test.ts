@@ -112,6 +112,12 @@ describe('the model card', () => {
     ]);
   });
 
+  test('says that scratch started from nothing', () => {
+    const { weights: _, ...without } = environment;
+    const scratch = { ...record, environment: without, configuration: { ...record.configuration, strategy: 'scratch' as const, seed: 3 } };
+    assert.match(modelCard(scratch, graph, onnx, '0'), /trained from scratch with Thaw[\s\S]*## Pretrained weights\n\nNone\. Training started from random values, drawn with seed 3/);
+  });
+
   test('says where an image becomes gray', () => {
     const gray = { ...record, configuration: { ...record.configuration, colour: 'gray' as const } };
     const [inGray, uint8] = [onnx, { format: 'onnx', uint8: true } as const].map((choice) => modelCard(gray, graphFor('efficientnet_lite0', 2, 'gray'), choice, '0'));

@@ -144,18 +144,19 @@ test('names from disk are text: no link, no icon, no control character', () => {
 });
 
 test('the strategies come with when to choose them and how long they take', () => {
-  const estimate: Estimate = { freeze: { seconds: 21 }, finetune: { seconds: 12.2 * 60 }, device: 'CPU (2 threads)' };
-  assert.deepEqual(strategyChoices('estimating', l10n).map(({ label, description }) => [label, description]), [['freeze', 'estimating'], ['finetune', 'estimating']]);
-  assert.deepEqual(strategyChoices(estimate, l10n).map(({ description }) => description), ['about 20 s on this CPU', 'about 12 min on this CPU']);
+  const estimate: Estimate = { freeze: { seconds: 21 }, finetune: { seconds: 12.2 * 60 }, scratch: { seconds: 2.1 * 3600 }, device: 'CPU (2 threads)' };
+  assert.deepEqual(strategyChoices('estimating', l10n).map(({ label, description }) => [label, description]), [['freeze', 'estimating'], ['finetune', 'estimating'], ['scratch', 'estimating']]);
+  assert.deepEqual(strategyChoices(estimate, l10n).map(({ description }) => description), ['about 20 s on this CPU', 'about 12 min on this CPU', 'about 2 h on this CPU']);
   assert.ok(strategyChoices('unknown', l10n).every(({ description, detail }) => description === '' && detail.endsWith('.')));
   assert.equal(estimateText({ ...estimate, device: { kind: 'gpu', name: 'NVIDIA X' } }, 'freeze', l10n), 'about 20 s on this GPU');
   assert.deepEqual([1, 54, 56, 3600, 5400, 36000].map((seconds) => roughTime(seconds, l10n)), ['5 s', '55 s', '1 min', '60 min', '1.5 h', '10 h']);
 });
 
 test('a run above 30 minutes is asked about', () => {
-  const estimate: Estimate = { freeze: { seconds: 1800 }, finetune: { seconds: 1801 }, device: 'CPU' };
+  const estimate: Estimate = { freeze: { seconds: 1800 }, finetune: { seconds: 1801 }, scratch: { seconds: 7200 }, device: 'CPU' };
   assert.equal(questionBefore('freeze', estimate, l10n), undefined);
   assert.equal(questionBefore('finetune', estimate, l10n), 'finetune takes about 30 min on this CPU. Train all the same?');
+  assert.equal(questionBefore('scratch', estimate, l10n), 'scratch takes about 2 h on this CPU. Train all the same?');
   assert.equal(questionBefore('finetune', 'unknown', l10n), undefined);
 });
 

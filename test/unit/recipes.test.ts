@@ -11,7 +11,7 @@ import { recipeOf } from '../../src/trainer/commands/recipeOption.js';
 import { remainderBounds } from '../../src/training/loop.js';
 import { stepDecay } from '../../src/training/optimizer.js';
 import { readRecipeFile, setField } from '../../src/training/recipeFile.js';
-import { batchFor, defaultRecipe, needsFeatures, RECIPE_NAMES, recipeNamed, requireFit, withOptions } from '../../src/training/recipes.js';
+import { batchFor, defaultRecipe, needsFeatures, RECIPE_NAMES, learningPart, recipeNamed, requireFit, strategiesOf, withOptions } from '../../src/training/recipes.js';
 
 const finetune = defaultRecipe('finetune', 'resnet18');
 const freeze = defaultRecipe('freeze', 'resnet18');
@@ -27,7 +27,7 @@ function refused(code: string, ...said: readonly RegExp[]): (error: unknown) => 
 
 test('every recipe of ours fits its strategy, and the schema changes nothing in it', () => {
   for (const name of RECIPE_NAMES) {
-    for (const strategy of STRATEGIES) {
+    for (const strategy of strategiesOf(name)) {
       const recipe = recipeNamed(name, strategy, 'resnet18');
       assert.equal(recipe.name, name);
       assert.deepEqual(v.parse(recipeSchema, recipe), recipe, 'a field with a default is missing');
@@ -52,6 +52,21 @@ test('seed is the study\'s: batch by the number of images, no features, another 
   assert.deepEqual([needsFeatures(seed), needsFeatures(freeze), needsFeatures(finetune)], [false, true, true]);
   assert.throws(() => { requireFit(seed, 'freeze'); }, refused('unfit-recipe', /trains every layer/));
   assert.throws(() => { requireFit(recipeNamed('seed', 'freeze', 'resnet18'), 'finetune'); }, refused('unfit-recipe', /body\.trains is head/));
+});
+
+test('scratch starts at random and trains everything; what can\'t be is refused, naming the field', () => {
+  assert.deepEqual(STRATEGIES.map(learningPart), ['head', 'all', 'all']);
+  const scratch = defaultRecipe('scratch', 'resnet18');
+  assert.deepEqual([scratch.body?.headStart, scratch.body?.trains, scratch.body?.batchNorm, needsFeatures(scratch)], ['random', 'all', 'batch', false]);
+  assert.deepEqual(recipeNamed('seed', 'scratch', 'resnet18'), recipeNamed('seed', 'finetune', 'resnet18'));
+  assert.deepEqual(RECIPE_NAMES.map((name) => strategiesOf(name).includes('scratch')), [true, false, true]);
+  assert.throws(() => recipeNamed('fast', 'scratch', 'resnet18'), refused('unfit-recipe', /no recipe "fast" for scratch.*Use default/));
+  const withBody = (change: Partial<NonNullable<Recipe['body']>>): Recipe => ({ ...scratch, ...(scratch.body !== undefined && { body: { ...scratch.body, ...change } }) });
+  assert.throws(() => { requireFit(withBody({ headStart: 'trained' }), 'scratch'); }, refused('unfit-recipe', /body\.headStart/));
+  assert.throws(() => { requireFit(withBody({ batchNorm: 'frozen' }), 'scratch'); }, refused('unfit-recipe', /body\.batchNorm/));
+  assert.throws(() => { requireFit(withBody({ trains: 'head' }), 'scratch'); }, refused('unfit-recipe', /body\.trains is head/));
+  assert.throws(() => { requireFit(freeze, 'scratch'); }, refused('unfit-recipe', /has no body/));
+  assert.throws(() => { requireFit(finetune, 'scratch'); }, refused('unfit-recipe', /body\.headStart/));
 });
 
 test('a rate falls in steps, and an epoch ends with what remains', () => {

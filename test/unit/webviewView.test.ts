@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { RunData } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
 import { accuracyAxis, accuracyTick, axisTicks, epochTicks, intervalAxis, lossAxis, lossTick } from '../../src/webview/axes.js';
+import { dashOf, marksOf } from '../../src/webview/marks.js';
 import { comparedPairs, comparedRuns, comparisonFacts, comparisonTitle } from '../../src/webview/compareView.js';
 import { parseHostMessage } from '../../src/webview/hostMessages.js';
 import { majorityBaseline, runView, secondsElapsed, secondsLeft, shortened } from '../../src/webview/runView.js';
@@ -179,6 +180,11 @@ describe('a comparison in words', () => {
     const newer = { ...freeze, record: { ...freeze.record, id: 'b', createdAt: '2026-11-24T11:00:00.000Z' } };
     const marks = comparedRuns([newer, finetune, older]).map(({ mark }) => `${mark.fill} ${mark.shape}`);
     assert.deepEqual(marks, ['hollow circle', 'solid diamond', 'solid circle']);
+    const gray = { ...older, directory: '/c', record: { ...older.record, id: 'c', createdAt: '2026-11-24T10:30:00.000Z', configuration: { ...older.record.configuration, colour: 'gray' as const } } };
+    const scratch = snapshot({ strategy: 'scratch', state: 'finished', epochs: 15 });
+    assert.deepEqual(comparedRuns([newer, older, gray, scratch]).map(({ mark }) => `${mark.fill} ${mark.shape}`), ['dotted circle', 'solid circle', 'hollow circle', 'solid square']);
+    assert.deepEqual(marksOf([gray, gray, gray, gray, gray, older].map(({ record }) => record.configuration)).map(({ fill }) => fill), ['hollow', 'dotted', 'crossed', 'solid', 'hollow', 'solid']);
+    assert.deepEqual([dashOf(gray.record.configuration), dashOf(older.record.configuration)], [[7, 4], undefined]);
     assert.equal(new Set(comparedRuns([newer, finetune, older]).map(({ label }) => label)).size, 3);
   });
 
@@ -188,6 +194,7 @@ describe('a comparison in words', () => {
     assert.equal(comparisonTitle(comparedRuns([gray(freeze), gray(finetune)])), 'Freeze or finetune');
     assert.equal(comparisonTitle(comparedRuns([freeze, gray(freeze)])), 'Colour or gray');
     assert.equal(comparisonTitle(comparedRuns([freeze, gray(finetune)])), 'Runs compared');
+    assert.equal(comparisonTitle(comparedRuns([freeze, snapshot({ strategy: 'scratch', state: 'finished', epochs: 15 })])), 'Pretrained or from scratch');
     assert.equal(runView(gray(freeze), { now: 0, stopping: false, timeOfDay: String }).strategyName, 'freeze gray');
     assert.deepEqual(comparedRuns([freeze, gray(freeze)]).map(({ label }) => label), ['freeze', 'freeze gray']);
   });

@@ -1,4 +1,4 @@
-// `thaw estimate`: how long freeze and finetune would take on a folder.
+// `thaw estimate`: how long each strategy would take on a folder.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatCount } from '../../metrics/format.js';
@@ -14,7 +14,7 @@ export const estimateCommand: Command = async (args) => {
     printJson(measured);
   } else {
     process.stdout.write(`${formatCount(measured.images)} images on ${measured.device}, by the default recipe, measured on two batches\n`
-      + `  freeze    about ${inWords(measured.freeze.seconds)}\n  finetune  about ${inWords(measured.finetune.seconds)}\n`);
+      + `  freeze    about ${inWords(measured.freeze.seconds)}\n  finetune  about ${inWords(measured.finetune.seconds)}\n  scratch   about ${inWords(measured.scratch.seconds)}\n`);
   }
   return EXIT.done;
 };

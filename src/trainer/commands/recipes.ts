@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { STRATEGIES, type Recipe, type Strategy } from '../../protocol/run.js';
-import { RECIPE_NAMES, RECIPE_SUMMARIES, recipeNamed } from '../../training/recipes.js';
+import { RECIPE_NAMES, RECIPE_SUMMARIES, recipeNamed, strategiesOf } from '../../training/recipes.js';
 import { printJson, type Command } from './command.js';
 import { pretrainedOf } from './pretrained.js';
 import { recipeName } from './recipeOption.js';
@@ -15,7 +15,7 @@ export const recipesCommand: Command = (args) => {
   const { backbone } = pretrainedOf({ backbone: values.backbone });
   const strategies = values.strategy === undefined ? STRATEGIES : [strategyOf(values.strategy)];
   const recipesOf = (name: (typeof RECIPE_NAMES)[number]): Partial<Record<Strategy, Recipe>> => (
-    Object.fromEntries(strategies.map((strategy) => [strategy, recipeNamed(name, strategy, backbone)])));
+    Object.fromEntries(strategies.filter((strategy) => strategiesOf(name).includes(strategy)).map((strategy) => [strategy, recipeNamed(name, strategy, backbone)])));
   const [asked] = positionals;
   if (asked === undefined) {
     const rows = RECIPE_NAMES.map((name) => ({ name, summary: RECIPE_SUMMARIES[name] }));
@@ -30,7 +30,7 @@ export const recipesCommand: Command = (args) => {
   } else {
     // Of one strategy it is a recipe file, nothing else.
     const only = strategies.length === 1 ? strategies[0] : undefined;
-    process.stdout.write(`${JSON.stringify(only === undefined ? recipes : recipes[only], undefined, 2)}\n`);
+    process.stdout.write(`${JSON.stringify(only === undefined ? recipes : recipeNamed(name, only, backbone), undefined, 2)}\n`);
   }
   return Promise.resolve(EXIT.done);
 };

@@ -29,6 +29,9 @@ export const trainCommand: Command = async (args) => {
   const strategy = STRATEGIES.find((known) => known === values.strategy);
   if (strategy === undefined) throw new ThawError('input', 'bad-arguments', `--strategy ${values.strategy === undefined ? 'is missing' : `${JSON.stringify(values.strategy)} is unknown`}`, `Use --strategy ${STRATEGIES.join(' or --strategy ')}`);
   const colour = colourOf(values.colour);
+  if (strategy === 'scratch' && values.weights !== undefined) {
+    throw new ThawError('input', 'bad-arguments', `--weights ${values.weights} would do nothing: scratch starts from random values`, 'Name the network with --backbone');
+  }
   const pretrained = pretrainedOf(values);
   const recipe = await recipeOf(values, strategy, pretrained.backbone);
   const given = path.resolve(requiredArgument(positionals, 0, 'FOLDER'));
