@@ -1,10 +1,11 @@
 // From a fresh checkout to a trained classifier in VS Code: `npm start [-- FOLDER]`.
 // Sets up, builds, trains on the folder (without one: on a sample) by freeze and by a short finetune, then opens VS Code with Thaw on it.
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { desktopMayOpen, openDesktop } from './desktop.mjs';
 import { makeSample } from './sample.mjs';
 import { setUp } from './setup.mjs';
 import { isMain, main, ROOT, run, step, StepError } from './steps.mjs';
@@ -129,7 +130,8 @@ function printLiveRuns(runsFolder) {
 // -- VS Code
 
 async function openVscode(workspace, interrupt) {
-  if (await openDesktop(workspace, interrupt)) return;
+  if (desktopMayOpen({ platform: process.platform, uid: process.getuid?.(), environment: process.env })
+    && await openDesktop({ workspace, extension: ROOT, ...prepareData(path.join(DATA, 'desktop')), interrupted: interrupt.happened })) return;
   const version = VERSIONS.find(isInstalled) ?? VERSIONS[0];
   if (!isInstalled(version)) await step(`VS Code ${version}`, () => installHost(version));
   const folders = prepareData(path.join(DATA, version));
@@ -142,29 +144,6 @@ async function openVscode(workspace, interrupt) {
   console.log('  Open Thaw in the activity bar to see these runs, or right-click a folder of images in the Explorer. Ctrl-C ends VS Code here.');
   await Promise.race([interrupt.happened, server.exited]);
   await server.stop();
-}
-
-/** Opens the desktop's VS Code and waits until its window is closed; false when there is none that could be used. */
-async function openDesktop(workspace, interrupt) {
-  const remote = ['SSH_CONNECTION', 'VSCODE_IPC_HOOK_CLI', 'REMOTE_CONTAINERS', 'CODESPACES'].some((name) => process.env[name] !== undefined);
-  const screen = process.platform !== 'linux' || process.env.DISPLAY !== undefined || process.env.WAYLAND_DISPLAY !== undefined;
-  if (process.getuid?.() === 0 || remote || !screen) return false;
-  const windows = process.platform === 'win32';
-  if (spawnSync('code', ['--version'], { stdio: 'ignore', shell: windows }).status !== 0) return false;
-  const { dataFolder, extensionsFolder } = prepareData(path.join(DATA, 'desktop'));
-  const args = ['--wait', '--new-window', '--user-data-dir', dataFolder, '--extensions-dir', extensionsFolder, `--extensionDevelopmentPath=${ROOT}`, workspace];
-  console.log('  Opening VS Code. Ctrl-C, or closing its window, ends this.');
-  const child = spawn('code', args, { stdio: 'inherit', shell: windows });
-  const code = await Promise.race([
-    interrupt.happened.then(() => 0),
-    new Promise((resolve) => {
-      child.once('error', () => resolve(1));
-      child.once('exit', resolve);
-    }),
-  ]);
-  child.kill();
-  if (code !== 0) console.log('  The desktop\'s VS Code did not start: using its server instead.');
-  return code === 0;
 }
 
 /** Folders of VS Code's own; the extensions are listed anew at each start, so that a new version is found. */
