@@ -11,13 +11,18 @@ function cacheFolder() {
   return process.platform === 'darwin' ? path.join(os.homedir(), 'Library', 'Caches', 'thaw') : path.join(os.homedir(), '.cache', 'thaw');
 }
 
-/** Makes a THAW_HOME that shares the runtime and the weights, which are only read, and no cache and no state. Returns it. */
+/**
+ * Makes a THAW_HOME that shares the runtimes, which are only read, and the weights, of which a test may fetch more; and no cache and no state. What is
+ * made for a TensorFlow that a test brings stays in it. Returns it.
+ */
 export function linkEngine(home) {
-  fs.mkdirSync(home, { recursive: true, mode: 0o700 });
-  for (const name of ['runtimes', 'weights']) {
-    const shared = path.join(cacheFolder(), name);
-    if (fs.existsSync(shared)) fs.symlinkSync(shared, path.join(home, name));
+  const runtimes = path.join(cacheFolder(), 'runtimes');
+  fs.mkdirSync(path.join(home, 'runtimes'), { recursive: true, mode: 0o700 });
+  for (const name of fs.existsSync(runtimes) ? fs.readdirSync(runtimes).filter((each) => each.startsWith('tensorflow-')) : []) {
+    fs.symlinkSync(path.join(runtimes, name), path.join(home, 'runtimes', name));
   }
+  const weights = path.join(cacheFolder(), 'weights');
+  if (fs.existsSync(weights)) fs.symlinkSync(weights, path.join(home, 'weights'));
   return home;
 }
 
