@@ -6,16 +6,17 @@ const IMPORTS = {
   protocol: [],
   metrics: ['protocol'],
   storage: ['protocol'],
+  advice: ['metrics', 'protocol'],
   engine: ['protocol', 'storage'],
   network: ['engine', 'protocol', 'storage'],
   dataset: ['metrics', 'protocol', 'storage'],
   runs: ['metrics', 'protocol', 'storage'],
   training: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'storage'],
   study: ['metrics', 'protocol', 'runs', 'storage', 'training'],
-  trainer: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
-  webview: ['metrics', 'protocol', 'runs', 'study'],
+  trainer: ['advice', 'dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
+  webview: ['advice', 'metrics', 'protocol', 'runs', 'study'],
   // Of network only the weights' place, of training only the recipes: the build refuses a host that would load tfjs.
-  extension: ['dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
+  extension: ['advice', 'dataset', 'engine', 'metrics', 'network', 'protocol', 'runs', 'storage', 'study', 'training'],
 };
 const FOLDERS = Object.keys(IMPORTS);
 const MAY_USE_TFJS = ['engine', 'network', 'training'];
