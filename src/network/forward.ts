@@ -68,33 +68,57 @@ export function foldBatchNorm(engine: Engine, graph: Graph, parameters: Paramete
 
 /**
  * The network without gradients, batch norm by its running statistics. An intermediate result is freed as soon as nothing more needs it.
- * @param x `[batch, height, width, 3]`, normalised; stays the caller's
+ * @param x `[batch, height, width, 3]`, normalised, or the output of `from`; stays the caller's
  * @param options.until the node whose output is wanted, instead of the logits: one that isn't folded into a later one
+ * @param options.from the node whose output `x` is, instead of the images
  * @returns logits `[batch, classes]`, or the output of `until`; the caller's to dispose
  */
-export function inferenceForward(engine: Engine, graph: Graph, folded: FoldedParameters, x: Tensor4D, options: { until?: string } = {}): Tensor {
+export function inferenceForward(engine: Engine, graph: Graph, folded: FoldedParameters, x: Tensor, options: { until?: string; from?: string } = {}): Tensor {
+  const { until, from } = options;
+  return engine.tf.tidy(() => runInference(engine, graph, folded, x, { wanted: [until ?? folded.steps.at(-1)?.output ?? INPUT], from }, (output) => output)[0] as Tensor);
+}
+
+/**
+ * Outputs of several nodes from one pass, each averaged over its positions.
+ * @param x `[batch, height, width, 3]`, normalised; stays the caller's
+ * @param wanted as `until` of `inferenceForward`, in the graph's order
+ * @returns `[batch, channels]` of each; the caller's to dispose
+ */
+export function inferenceAverages(engine: Engine, graph: Graph, folded: FoldedParameters, x: Tensor, wanted: readonly string[]): Tensor2D[] {
   const { tf } = engine;
-  const wanted = options.until ?? folded.steps.at(-1)?.output ?? INPUT;
-  const last = folded.steps.findIndex((step) => step.output === wanted);
-  if (last < 0) throw new Error(`${graph.name} has no result called ${wanted} in inference`);
-  const steps = folded.steps.slice(0, last + 1);
+  return tf.tidy(() => runInference(engine, graph, folded, x, { wanted, from: undefined },
+    (output) => (output.rank === 4 ? tf.mean<Tensor2D>(output, [1, 2]) : output.clone() as Tensor2D)));
+}
+
+/** What `taken` makes of the output of each node that is wanted, as soon as it is there. Within a `tidy`. */
+function runInference<Taken extends Tensor>(
+  engine: Engine, graph: Graph, folded: FoldedParameters, x: Tensor, { wanted, from }: { readonly wanted: readonly string[]; readonly from: string | undefined }, taken: (output: Tensor) => Taken,
+): Taken[] {
+  const placeOf = (output: string): number => {
+    const place = folded.steps.findIndex((step) => step.output === output);
+    if (place < 0) throw new Error(`${graph.name} has no result called ${output} in inference`);
+    return place;
+  };
+  const steps = folded.steps.slice(from === undefined ? 0 : placeOf(from) + 1, Math.max(...wanted.map(placeOf)) + 1);
   const uses = new Map<string, number>();
   for (const step of steps) for (const input of step.inputs) uses.set(input, (uses.get(input) ?? 0) + 1);
-  return tf.tidy(() => {
-    const results = new Map<string, Tensor>([[INPUT, x]]);
-    for (const step of steps) {
-      const inputs = step.inputs.map((name) => value(results, name));
-      results.set(step.output, tf.tidy(() => runFolded(engine, step, inputs)));
-      for (const name of step.inputs) {
-        const left = (uses.get(name) ?? 0) - 1;
-        uses.set(name, left);
-        if (left > 0 || name === INPUT) continue;
-        results.get(name)?.dispose();
-        results.delete(name);
-      }
+  const given = from ?? INPUT;
+  const results = new Map<string, Tensor>([[given, x]]);
+  const outputs: Taken[] = [];
+  for (const step of steps) {
+    const inputs = step.inputs.map((name) => value(results, name));
+    const output = engine.tf.tidy(() => runFolded(engine, step, inputs));
+    results.set(step.output, output);
+    if (wanted.includes(step.output)) outputs.push(taken(output));
+    for (const name of step.inputs) {
+      const left = (uses.get(name) ?? 0) - 1;
+      uses.set(name, left);
+      if (left > 0 || name === given) continue;
+      results.get(name)?.dispose();
+      results.delete(name);
     }
-    return value(results, wanted);
-  });
+  }
+  return outputs;
 }
 
 export interface TrainingOptions {

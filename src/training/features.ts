@@ -1,10 +1,12 @@
 // Features: the frozen backbone runs once an image, and what it says is kept on disk, so that a second run starts from there.
 import { totalmem } from 'node:os';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs';
 import type { ContentCache } from '../dataset/contentCache.js';
 import { centreCrop, cropInto } from '../dataset/augment.js';
 import type { PixelSource } from '../dataset/pixelSource.js';
 import type { Engine } from '../engine/load.js';
-import { inferenceForward, normalise, type FoldedParameters } from '../network/forward.js';
+import { cutPoints, type CutPoint } from '../network/cutPoints.js';
+import { inferenceAverages, inferenceForward, normalise, type FoldedParameters } from '../network/forward.js';
 import { formatBytes, formatCount } from '../metrics/format.js';
 import type { Graph } from '../network/graph.js';
 import { ThawError } from '../protocol/errors.js';
@@ -50,11 +52,52 @@ export interface FeatureOptions {
 }
 
 /** The features of images: from the cache where they are, else through the backbone, decoding overlapped with the network. */
-export async function extractFeatures(images: readonly ContentImage[], options: FeatureOptions): Promise<FeatureExtraction> {
-  const { engine, graph, folded, cache, source } = options;
-  const width = featureWidth(graph);
+export function extractFeatures(images: readonly ContentImage[], options: FeatureOptions): Promise<FeatureExtraction> {
+  const { engine, graph, folded, source } = options;
+  return extract(images, options, {
+    width: featureWidth(graph),
+    key: (image) => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph, engine),
+    forward: (x) => inferenceForward(engine, graph, folded, x, { until: graph.features }),
+  });
+}
+
+export interface StageExtraction extends Omit<FeatureExtraction, 'values'> {
+  /** Of each cut point, `[images, channels]`: its output averaged over the positions. The last one's are the features. */
+  readonly stages: readonly { readonly cut: CutPoint; readonly values: Float32Array }[];
+}
+
+/** What images look like at each of a network's cut points, all from one pass, cached and computed as features are. */
+export async function extractStages(images: readonly ContentImage[], options: FeatureOptions): Promise<StageExtraction> {
+  const { engine, graph, folded, source } = options;
+  const cuts = cutPoints(graph, folded.steps);
+  const width = cuts.reduce((sum, { channels }) => sum + channels, 0);
+  const layout = cuts.map(({ node, channels }) => `${node}:${String(channels)}`).join(',');
+  const { values, ...extraction } = await extract(images, options, {
+    width,
+    key: (image) => `${featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph, engine)}-stages-${layout}`,
+    forward: (x) => engine.tf.concat(inferenceAverages(engine, graph, folded, x, cuts.map(({ node }) => node)), 1),
+  });
+  let from = 0;
+  const stages = cuts.map((cut) => {
+    const ofCut = new Float32Array(images.length * cut.channels);
+    for (let image = 0; image < images.length; image++) ofCut.set(values.subarray(image * width + from, image * width + from + cut.channels), image * cut.channels);
+    from += cut.channels;
+    return { cut, values: ofCut };
+  });
+  return { ...extraction, stages };
+}
+
+/** What is kept of an image, under which key, and how a batch of normalised pixels becomes that. */
+interface Extracted {
+  readonly width: number;
+  readonly key: (image: ContentImage) => string;
+  /** `[batch, height, width, 3]` → `batch · width` numbers; within a `tidy`. */
+  readonly forward: (x: Tensor4D) => Tensor;
+}
+
+async function extract(images: readonly ContentImage[], options: FeatureOptions, { width, key, forward }: Extracted): Promise<FeatureExtraction> {
+  const { engine, graph, cache, source } = options;
   const values = new Float32Array(images.length * width);
-  const key = (image: ContentImage): string => featureKey(image.sha256, source.preprocessing.id, options.weightsSha256, graph, engine);
   const unusable = new Map<string, string>();
 
   const missing: number[] = [];
@@ -82,10 +125,7 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
     if (rows.length === 0) return;
     // Always a whole batch: TensorFlow chooses its way to sum by the shape, and an image's features must not depend on how many came with it.
     for (let slot = rows.length; slot < batch; slot++) pixels.copyWithin(slot * bytes, 0, bytes);
-    const features = engine.tf.tidy(() => {
-      const x = normalise(engine, graph, pixels, batch);
-      return inferenceForward(engine, graph, folded, x, { until: graph.features });
-    });
+    const features = engine.tf.tidy(() => forward(normalise(engine, graph, pixels, batch)));
     const data = features.dataSync<'float32'>();
     features.dispose();
     for (const [slot, row] of rows.entries()) {
@@ -122,6 +162,38 @@ export async function extractFeatures(images: readonly ContentImage[], options: 
   options.onProgress?.(cached + computed + unusable.size, images.length);
   return { values, unusable, computed, seconds: (performance.now() - began) / 1000, stopped };
 }
+
+/**
+ * What the network's own last layer says of features.
+ * @param values `[images, positions, channels]`
+ * @returns `[images, classes]`, logits
+ */
+export function headLogits(engine: Engine, graph: Graph, folded: FoldedParameters, values: Float32Array): Float32Array {
+  const { tf } = engine;
+  const width = featureWidth(graph);
+  const side = Math.sqrt(graph.featurePositions);
+  const parts: Float32Array[] = [];
+  for (let from = 0; from < values.length; from += HEAD_BATCH * width) {
+    const part = values.subarray(from, from + HEAD_BATCH * width);
+    const images = part.length / width;
+    const logits = tf.tidy(() => {
+      const shape = graph.featurePositions === 1 ? [images, width] : [images, side, side, graph.featureCount];
+      return inferenceForward(engine, graph, folded, tf.tensor(part, shape), { from: graph.features });
+    });
+    parts.push(logits.dataSync<'float32'>());
+    logits.dispose();
+  }
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Images whose features go through the last layer at once: 22 MB of SqueezeNet's maps. */
+const HEAD_BATCH = 64;
 
 /** Numbers that an image's features are. */
 export function featureWidth(graph: Graph): number {
