@@ -6,7 +6,7 @@ const IMPORTS = {
   protocol: [],
   metrics: ['protocol'],
   storage: ['protocol'],
-  advice: ['metrics', 'protocol'],
+  advice: ['metrics', 'protocol', 'runs', 'storage'],
   engine: ['protocol', 'storage'],
   network: ['engine', 'protocol', 'storage'],
   dataset: ['metrics', 'protocol', 'storage'],

@@ -3,7 +3,7 @@
 /** A mean over images and its 95 % interval. */
 export interface Mean {
   readonly mean: number;
-  readonly interval: readonly [number, number];
+  readonly interval: [number, number];
 }
 
 /** What a backbone's own head says of photographs and of noise, measured once: references.json. */

@@ -7,6 +7,7 @@ export const COMMANDS = {
   'thaw.trainWithFreeze': { title: 'Train with Freeze', palette: true },
   'thaw.trainWithFinetune': { title: 'Train with Finetune', palette: true },
   'thaw.compareFreezeAndFinetune': { title: 'Compare Freeze and Finetune', palette: true },
+  'thaw.whichStrategy': { title: 'Which Strategy?', palette: true },
   'thaw.compareRuns': { title: 'Compare Runs…', palette: true },
   'thaw.classifyImage': { title: 'Classify Image', palette: true },
   'thaw.exportModel': { title: 'Export Model…', palette: true },

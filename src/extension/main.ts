@@ -1,5 +1,6 @@
 // The extension: makes what the features share, registers each feature, then each command. A failure here is shown, not only logged.
 import * as vscode from 'vscode';
+import { AdviceStore } from './adviceStore.js';
 import * as classify from './classify.js';
 import { COMMANDS, type AllCommandHandlers, type CommandHandler } from './commandTable.js';
 import { DatasetStore } from './datasetStore.js';
@@ -19,6 +20,7 @@ import * as runsView from './runsView.js';
 import type { Services } from './services.js';
 import * as statusBar from './statusBar.js';
 import * as trainCommands from './trainCommands.js';
+import * as whichStrategy from './whichStrategy.js';
 
 export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel('Thaw', { log: true });
@@ -32,6 +34,7 @@ export function activate(context: vscode.ExtensionContext): void {
     endNotification.register(context, services);
     const handlers: AllCommandHandlers = {
       ...trainCommands.register(context, services),
+      ...whichStrategy.register(context, services),
       ...runCommands.register(context, services),
       ...classify.register(context, services),
       ...exportModel.register(context, services),
@@ -61,6 +64,7 @@ function makeServices(context: vscode.ExtensionContext, log: vscode.LogOutputCha
     installation,
     runs,
     datasets,
+    advice: new AdviceStore(context.workspaceState),
     engine: new engineSetUp.EngineSetUp(installation, log),
     panels: new runPanel.RunPanels(),
     endings: new RunEndings(),

@@ -4,10 +4,12 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
+import type { Advice } from '../protocol/advice.js';
 import type { Classification } from '../protocol/classification.js';
 import type { Comparison } from '../protocol/comparison.js';
 import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
 import { translateRecorded } from '../protocol/recordedText.js';
+import type { Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { compareRuns } from '../runs/compareRuns.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
@@ -18,6 +20,7 @@ import { pickRunsToCompare } from './pickRuns.js';
 import { openRunFile, stopTraining } from './runCommands.js';
 import { plainName } from './plainText.js';
 import { byNewest, isReadable, runTitle } from './runLabels.js';
+import { workspaceFolderHolding } from './runStore.js';
 import type { Services } from './services.js';
 import { startRun, type RunRequest } from './startRun.js';
 import { requireTrust, whyNoTraining } from './trust.js';
@@ -55,6 +58,10 @@ export class RunPanels implements vscode.Disposable {
 
   openClassification(classification: Classification): void {
     this.#panel().showClassification(classification);
+  }
+
+  openAdvice(advice: Advice): void {
+    this.#panel().showAdvice(advice);
   }
 
   /** Takes over a panel that VS Code brought back after a reload. */
@@ -104,6 +111,7 @@ class RunPanel {
   #compared: readonly string[] = [];
   /** The images last classified; not on disk, so a reload of the window forgets them. */
   #classification: Classification | undefined;
+  #advice: Advice | undefined;
   /** The script has asked for everything and listens. */
   #ready = false;
   /** The host chose the tab while the script was not there yet. */
@@ -171,6 +179,11 @@ class RunPanel {
     this.#show('classify');
   }
 
+  showAdvice(advice: Advice): void {
+    this.#advice = advice;
+    this.#show('advice');
+  }
+
   restore(state: PanelState | undefined): void {
     if (state === undefined) return;
     this.#remember(state);
@@ -209,7 +222,9 @@ class RunPanel {
     const known = (directory: string): boolean => this.services.runs.workspaceFolderOf(directory) !== undefined;
     if (state.run !== undefined && known(state.run)) this.#run = state.run;
     this.#compared = state.compared.filter(known);
-    this.#tab = state.tab === 'classify' && this.#classification === undefined ? 'run' : state.tab;
+    if (state.advice !== undefined && workspaceFolderHolding(state.advice) !== undefined) this.#advice = this.services.advice.get(state.advice);
+    const gone = (state.tab === 'classify' && this.#classification === undefined) || (state.tab === 'advice' && this.#advice === undefined);
+    this.#tab = gone ? 'run' : state.tab;
   }
 
   async #receive(message: WebviewMessage): Promise<void> {
@@ -219,7 +234,7 @@ class RunPanel {
       case 'ready':
         this.#ready = true;
         this.#comparison = undefined; // a new document has got nothing yet
-        if (this.#run === undefined && message.state) this.#remember(message.state);
+        if (this.#run === undefined && this.#advice === undefined && message.state) this.#remember(message.state);
         if (this.#tabChosen) this.#postAllAndTurn();
         else this.#postAll();
         this.#tabChosen = false;
@@ -242,6 +257,12 @@ class RunPanel {
       case 'train':
         if (run) await this.#train(run, { strategy: message.strategy });
         else await vscode.commands.executeCommand(message.strategy === 'freeze' ? 'thaw.trainWithFreeze' : 'thaw.trainWithFinetune');
+        return;
+      case 'trainAdvised':
+        if (this.#advice) await this.#trainAdvised(this.#advice, message.strategy);
+        return;
+      case 'adviseAgain':
+        if (this.#advice) await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(this.#advice.dataset.path), { pilot: message.pilot });
         return;
       case 'openLog':
         if (this.#run !== undefined) await openRunFile(services, this.#run, 'trainer.log');
@@ -275,6 +296,12 @@ class RunPanel {
     this.services.panels.openRun(await startRun(this.services, datasetFolder(run.directory, run.record), request));
   }
 
+  /** With the network that was measured, which may not be the one chosen since. */
+  async #trainAdvised({ dataset, network: { colour, backbone, weights } }: Advice, strategy: Strategy): Promise<void> {
+    if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
+    this.services.panels.openRun(await startRun(this.services, dataset.path, { strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) } }));
+  }
+
   #snapshot(): RunSnapshot | undefined {
     const run = this.#run === undefined ? undefined : this.services.runs.get(this.#run);
     return run !== undefined && isReadable(run) ? run : undefined;
@@ -282,7 +309,8 @@ class RunPanel {
 
   #title(): void {
     const run = this.#snapshot();
-    if (run === undefined) this.panel.title = 'Thaw';
+    if (this.#tab === 'advice' && this.#advice !== undefined) this.panel.title = vscode.l10n.t('Advice: {0}', plainName(this.#advice.dataset.name));
+    else if (run === undefined) this.panel.title = 'Thaw';
     else if (this.#tab === 'classify') this.panel.title = vscode.l10n.t('Classified images');
     else if (this.#tab === 'compare') this.panel.title = vscode.l10n.t('Compare: {0}', plainName(run.record.dataset.name));
     else this.panel.title = runTitle(run, this.services.l10n);
@@ -305,6 +333,7 @@ class RunPanel {
     const note = gone ?? this.#note;
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#post({ type: 'classification', classification: this.#classification });
+    this.#post({ type: 'advice', advice: this.#advice, ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#posting = this.#posting.catch(() => undefined).then(() => this.#postComparison()); // a failure is reported once, below
     inBackground(this.services.log, this.#posting);
   }

@@ -1,6 +1,7 @@
 // What the features share. Each is made once, at activation; none does any work before it is asked.
 import type * as vscode from 'vscode';
 import type { Localiser } from '../protocol/localiser.js';
+import type { AdviceStore } from './adviceStore.js';
 import type { DatasetStore } from './datasetStore.js';
 import type { EngineSetUp } from './engineSetUp.js';
 import type { Installation } from './installation.js';
@@ -14,6 +15,7 @@ export interface Services {
   readonly installation: Installation;
   readonly runs: RunStore;
   readonly datasets: DatasetStore;
+  readonly advice: AdviceStore;
   readonly engine: EngineSetUp;
   readonly panels: RunPanels;
   readonly endings: RunEndings;

@@ -23,9 +23,7 @@ export type RunRequest = { readonly strategy: Strategy; /** Else the default. */
  */
 export async function startRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
   const workspace = workspaceFolderHolding(dataset);
-  if (workspace === undefined) {
-    throw new ThawError('input', 'outside-workspace', vscode.l10n.t('{0} lies outside the open folders', plainName(path.basename(dataset))), vscode.l10n.t('Open it, or the folder that holds it, as a workspace folder first'));
-  }
+  if (workspace === undefined) throw outsideWorkspace(dataset);
   const configuration = 'configuration' in request ? request.configuration : defaultConfiguration(request.strategy, request.network ?? DEFAULT_NETWORK, request.colour ?? 'rgb');
   const now = new Date();
   const runsFolder = runsFolderFor(workspace);
@@ -51,6 +49,11 @@ export async function startRun(services: Services, dataset: string, request: Run
   });
   services.log.info(`Started ${record.id} on ${dataset}, process ${pid}`);
   return directory;
+}
+
+/** What is said of a dataset that no open folder holds. */
+export function outsideWorkspace(dataset: string): ThawError {
+  return new ThawError('input', 'outside-workspace', vscode.l10n.t('{0} lies outside the open folders', plainName(path.basename(dataset))), vscode.l10n.t('Open it, or the folder that holds it, as a workspace folder first'));
 }
 
 /** How long a trainer may take to get into line before the next is launched all the same, milliseconds. */

@@ -2,14 +2,13 @@
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import { formatCount } from '../metrics/format.js';
 import type { Colour, Strategy } from '../protocol/run.js';
 import { chooseColour, colourName, rememberedColour } from './chooseColour.js';
 import { chooseNetwork, networkArguments, networkName, rememberedNetwork, type Network } from './chooseNetwork.js';
 import { runCli } from './cliProcess.js';
 import { folderOf } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
-import { imagesText } from './datasetSearch.js';
+import { pickDataset } from './pickDataset.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
 import { startRun, untilInLine } from './startRun.js';
@@ -20,7 +19,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
   const remembered = (): Input => rememberedInput(context.workspaceState);
   const trainWith = (strategy: Strategy) => async (argument: unknown): Promise<string | undefined> => {
     if (!await requireTrust()) return undefined;
-    const folder = folderOf(argument) ?? await pickDataset(services, strategy);
+    const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Train with {0}', strategy));
     if (folder === undefined || !await services.engine.ensureReady()) return undefined;
     const directory = await startRun(services, folder, { strategy, ...remembered() });
     services.panels.openRun(directory);
@@ -31,7 +30,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     'thaw.trainWithFinetune': trainWith('finetune'),
     'thaw.trainOnFolder': async (argument) => {
       if (!await requireTrust()) return undefined;
-      const folder = folderOf(argument) ?? await pickDataset(services);
+      const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Train on Folder'));
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
       const chosen = await pickStrategy(services, folder, context.workspaceState);
       if (chosen === undefined) return undefined;
@@ -41,7 +40,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     },
     'thaw.compareFreezeAndFinetune': async (argument) => {
       if (!await requireTrust()) return undefined;
-      const folder = folderOf(argument) ?? await pickDataset(services);
+      const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Compare Freeze and Finetune'));
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
       const freeze = await startRun(services, folder, { strategy: 'freeze', ...remembered() });
       services.panels.openComparison([freeze]);
@@ -51,44 +50,6 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       return [freeze, finetune];
     },
   };
-}
-
-/** Offers the workspace's image folders, found and not typed; a folder dialog for what the search did not reach. */
-async function pickDataset(services: Services, strategy?: Strategy): Promise<string | undefined> {
-  const picker = vscode.window.createQuickPick<vscode.QuickPickItem & { root?: string }>();
-  picker.title = strategy === undefined ? vscode.l10n.t('Train on Folder') : vscode.l10n.t('Train with {0}', strategy);
-  picker.placeholder = vscode.l10n.t('A folder with one subfolder of images per class');
-  picker.matchOnDescription = true;
-  picker.busy = true;
-  const browse: vscode.QuickPickItem = { label: `$(folder-opened) ${vscode.l10n.t('Choose a folder…')}`, alwaysShow: true };
-  picker.items = [browse];
-  picker.show();
-  void services.datasets.all().then((datasets) => {
-    picker.items = [
-      ...datasets.map(({ root, classes, ...counted }) => ({
-        label: plainName(path.basename(root)),
-        description: plainName(vscode.workspace.asRelativePath(root)),
-        detail: vscode.l10n.t('{0}, {1} classes', imagesText(counted, vscode.l10n), formatCount(classes.length)),
-        root,
-      })),
-      browse,
-    ];
-    picker.busy = false;
-  });
-  try {
-    const chosen = await new Promise<(vscode.QuickPickItem & { root?: string }) | undefined>((resolve) => {
-      picker.onDidAccept(() => resolve(picker.selectedItems[0]));
-      picker.onDidHide(() => resolve(undefined));
-    });
-    if (chosen === undefined || chosen.root !== undefined) return chosen?.root;
-  } finally {
-    picker.dispose();
-  }
-  const [first] = vscode.workspace.workspaceFolders ?? [];
-  const folders = await vscode.window.showOpenDialog({
-    canSelectFiles: false, canSelectFolders: true, openLabel: vscode.l10n.t('Train'), ...(first && { defaultUri: first.uri }),
-  });
-  return folders?.[0]?.fsPath;
 }
 
 /** What a run starts from and what it sees. */
@@ -101,7 +62,8 @@ function rememberedInput(memory: vscode.Memento): Input {
   return { network: rememberedNetwork(memory), colour: rememberedColour(memory) };
 }
 
-type Other = 'another network' | 'another colour';
+type Other = 'another network' | 'another colour' | 'advice';
+
 type Row = vscode.QuickPickItem & (Partial<StrategyChoice> | { readonly other: Other });
 
 interface Plan extends Input {
@@ -114,6 +76,9 @@ async function pickStrategy(services: Services, folder: string, memory: vscode.M
     const chosen = await pickStrategyFor(services, folder, input);
     switch (chosen) {
       case undefined: return undefined;
+      case 'advice':
+        await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(folder));
+        return undefined;
       case 'another network': input = { ...input, network: await chooseNetwork(services, memory) ?? input.network }; break;
       case 'another colour': input = { ...input, colour: await chooseColour(memory) ?? input.colour }; break;
       // A network that starts at random has no weights of anybody's.
@@ -129,6 +94,7 @@ async function pickStrategyFor(services: Services, folder: string, input: Input)
   const picker = vscode.window.createQuickPick<Row>();
   const rows = (): Row[] => [
     ...strategyChoices(estimate, vscode.l10n),
+    { label: vscode.l10n.t('Which strategy?'), detail: vscode.l10n.t('Measures the images first, in half a minute, and says which to choose and why.'), other: 'advice' },
     { label: vscode.l10n.t('Network'), kind: vscode.QuickPickItemKind.Separator },
     { label: `$(chip) ${networkName(input.network)}`, description: vscode.l10n.t('choose another…'), other: 'another network', alwaysShow: true },
     { label: vscode.l10n.t('Images'), kind: vscode.QuickPickItemKind.Separator },

@@ -1,5 +1,6 @@
 // Host ↔ webview. The host posts complete snapshots; the webview asks and owns nothing but what is selected.
 import * as v from 'valibot';
+import type { Advice } from './advice.js';
 import type { Classification } from './classification.js';
 import type { Comparison } from './comparison.js';
 import { RUN_ID } from './run.js';
@@ -10,7 +11,9 @@ export const panelStateSchema = v.object({
   version: v.literal(1),
   /** Absolute path of the run folder; checked again by the host before it is read. */
   run: v.optional(v.pipe(v.string(), v.maxLength(4096))),
-  tab: v.picklist(['run', 'compare', 'classify']),
+  tab: v.picklist(['run', 'compare', 'classify', 'advice']),
+  /** The dataset folder whose advice is shown; the host has it, if it is one of an open folder. */
+  advice: v.optional(v.pipe(v.string(), v.maxLength(4096))),
   compared: v.pipe(v.array(v.pipe(v.string(), v.maxLength(4096))), v.maxLength(12)),
   hidden: v.pipe(v.array(v.pipe(v.string(), v.regex(RUN_ID))), v.maxLength(12)),
   scroll: v.optional(v.number()),
@@ -26,6 +29,7 @@ export type HostMessage =
   | { readonly type: 'run'; readonly run: RunSnapshot | UnreadableRun | undefined; readonly note?: string; /** Milliseconds since 1970, the host's clock. */ readonly now: number; /** Why training can't start here (untrusted workspace), or undefined. */ readonly cannotTrain?: string }
   | { readonly type: 'comparison'; readonly comparison: Comparison | undefined; /** Why there is none, in one sentence. */ readonly reason?: string }
   | { readonly type: 'classification'; readonly classification: Classification | undefined }
+  | { readonly type: 'advice'; readonly advice: Advice | undefined; /** Why training can't start here. */ readonly cannotTrain?: string }
   | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
 export const webviewMessageSchema = v.variant('type', [
@@ -40,6 +44,10 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('addRun') }),
   v.strictObject({ type: v.literal('removeRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
   v.strictObject({ type: v.literal('openRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
+  /** On the dataset that the advice shown is about. */
+  v.strictObject({ type: v.literal('trainAdvised'), strategy: v.picklist(['freeze', 'finetune']) }),
+  /** Measured anew, with a pilot or without. */
+  v.strictObject({ type: v.literal('adviseAgain'), pilot: v.boolean() }),
   /** Other images, to be chosen. */
   v.strictObject({ type: v.literal('classify') }),
   /** An error in the webview's own script: logged by the host. */

@@ -27,6 +27,11 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     summary: 'every strategy in every colour on every folder, over seeds, with intervals and tests; the same command resumes it, and on a study\'s folder it shows it',
     load: async () => (await import('./commands/study.js')).studyCommand,
   },
+  advise: {
+    usage: 'advise FOLDER [--pilot] [--colour rgb|gray] [--backbone NAME | --weights NAME] [--json]',
+    summary: 'which strategy to choose, why and how sure, measured on features; --pilot: trains two epochs of finetune, too',
+    load: async () => (await import('./commands/advise.js')).adviseCommand,
+  },
   recipes: {
     usage: `recipes [NAME] [--strategy ${STRATEGIES.join('|')}] [--backbone NAME] [--json]`,
     summary: 'the recipes there are, or one of them, as a file that train --recipe takes when a strategy is given',

@@ -1,4 +1,6 @@
 // What the host may send, looked at lightly: enough that a message of another shape is reported and not drawn.
+import * as v from 'valibot';
+import { adviceSchema } from '../protocol/advice.js';
 import type { HostMessage } from '../protocol/messages.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 
@@ -44,7 +46,8 @@ export function parseHostMessage(data: unknown): HostMessage | undefined {
       case 'run': return looksLikeRun(data['run']) && typeof data['now'] === 'number' && isOptional(data['note'], 'string') && isOptional(data['cannotTrain'], 'string');
       case 'comparison': return looksLikeComparison(data['comparison']) && isOptional(data['reason'], 'string');
       case 'classification': return looksLikeClassification(data['classification']);
-      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify';
+      case 'advice': return (data['advice'] === undefined || data['advice'] === null || v.is(adviceSchema, data['advice'])) && isOptional(data['cannotTrain'], 'string');
+      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify' || data['tab'] === 'advice';
       default: return false;
     }
   })();

@@ -1,6 +1,7 @@
 // The panel's script: draws what the host posts, remembers what is selected, and tells the host what was asked for.
 import * as v from 'valibot';
 import { panelStateSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
+import { AdviceScreen } from './adviceScreen.js';
 import { ClassifyScreen } from './classifyScreen.js';
 import { CompareScreen } from './compareScreen.js';
 import { h, icon } from './dom.js';
@@ -23,7 +24,9 @@ type RunMessage = Extract<HostMessage, { type: 'run' }>;
 type ComparisonMessage = Extract<HostMessage, { type: 'comparison' }>;
 type ClassificationMessage = Extract<HostMessage, { type: 'classification' }>;
 
-const TABS: readonly Tab[] = ['run', 'compare', 'classify'];
+type AdviceMessage = Extract<HostMessage, { type: 'advice' }>;
+
+const TABS: readonly Tab[] = ['run', 'compare', 'classify', 'advice'];
 
 /** Ticks of the elapsed time, and the rest before scrolling is remembered, ms. */
 const TICK_MS = 1000;
@@ -50,6 +53,7 @@ class Panel {
   private runMessage: RunMessage | undefined;
   private comparisonMessage: ComparisonMessage | undefined;
   private classificationMessage: ClassificationMessage | undefined;
+  private adviceMessage: AdviceMessage | undefined;
   /** The host's clock minus ours, ms. */
   private clockOffset = 0;
   private readonly tabButtons = new Map<Tab, HTMLButtonElement>();
@@ -57,6 +61,7 @@ class Panel {
   private readonly runScreen: RunScreen;
   private readonly compareScreen: CompareScreen;
   private readonly classifyScreen: ClassifyScreen;
+  private readonly adviceScreen: AdviceScreen;
   private readonly drawRun: () => void;
   private readonly drawComparison: () => void;
   private scrollToRestore: number | undefined;
@@ -81,12 +86,16 @@ class Panel {
       setHidden: (runId, hidden) => this.setHidden(runId, hidden),
     }, hostNow);
     this.classifyScreen = new ClassifyScreen({ classifyOthers: () => this.api.postMessage({ type: 'classify' }), openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }) });
+    this.adviceScreen = new AdviceScreen({
+      train: (strategy) => this.api.postMessage({ type: 'trainAdvised', strategy }),
+      measureAgain: (pilot) => this.api.postMessage({ type: 'adviseAgain', pilot }),
+    });
     const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
     this.drawRun = throttle(() => this.showRun(), timers);
     this.drawComparison = throttle(() => this.showComparison(), timers);
 
     this.openRecord.addEventListener('click', () => this.api.postMessage({ type: 'openRecord' }));
-    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element));
+    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element, this.adviceScreen.element));
     this.runScreen.openValues(Boolean(this.state.valuesOpen));
     this.showTab(this.state.tab);
     this.listen();
@@ -94,7 +103,7 @@ class Panel {
   }
 
   private topBar(): HTMLElement {
-    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare'), classify: t('Classify') };
+    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare'), classify: t('Classify'), advice: t('Advice') };
     const buttons = TABS.map((tab) => {
       const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, labels[tab]);
       element.addEventListener('click', () => this.selectTab(tab));
@@ -161,6 +170,17 @@ class Panel {
         this.classificationMessage = message;
         this.showTab(this.state.tab);
         break;
+      case 'advice': {
+        this.adviceMessage = message;
+        // Remembered for a reload: the host keeps the advice on each dataset.
+        const folder = message.advice?.dataset.path;
+        if (folder !== undefined && folder !== this.state.advice) {
+          this.state = { ...this.state, advice: folder };
+          this.api.setState(this.state);
+        }
+        this.showTab(this.state.tab);
+        break;
+      }
       case 'show':
         this.selectTab(message.tab);
         break;
@@ -197,7 +217,11 @@ class Panel {
     // The tab is there while there is something in it: what was classified is not kept on disk.
     const classifies = this.tabButtons.get('classify');
     if (classifies !== undefined) classifies.hidden = classification === undefined;
-    const current = wanted === 'classify' && classification === undefined ? 'run' : wanted;
+    const { advice, cannotTrain } = this.adviceMessage ?? {};
+    const advises = this.tabButtons.get('advice');
+    if (advises !== undefined) advises.hidden = advice === undefined;
+    const missing = (wanted === 'classify' && classification === undefined) || (wanted === 'advice' && advice === undefined);
+    const current = missing ? 'run' : wanted;
     for (const [tab, element] of this.tabButtons) {
       element.setAttribute('aria-selected', String(tab === current));
       element.tabIndex = tab === current ? 0 : -1;
@@ -205,8 +229,10 @@ class Panel {
     this.runScreen.element.hidden = current !== 'run';
     this.compareScreen.element.hidden = current !== 'compare';
     this.classifyScreen.element.hidden = current !== 'classify';
+    this.adviceScreen.element.hidden = current !== 'advice';
     if (current === 'run') this.showRun();
     else if (current === 'compare') this.showComparison();
+    else if (current === 'advice' && advice !== undefined) this.adviceScreen.show({ advice, cannotTrain });
     else if (classification !== undefined) this.classifyScreen.show(classification);
   }
 

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import * as v from 'valibot';
 import * as vscode from 'vscode';
 import { COMMANDS } from '../../src/extension/commandTable.js';
 import { SETTINGS } from '../../src/extension/settings.js';
@@ -12,6 +13,7 @@ import { parameterSpecs } from '../../src/network/graph.js';
 import { findOwnWeights, listOwnWeights } from '../../src/network/weights/cache.js';
 import { writeSafetensors } from '../../src/network/weights/safetensors.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
+import { adviceSchema, type Advice } from '../../src/protocol/advice.js';
 import type { RunRecord } from '../../src/protocol/run.js';
 
 const EXTENSION_ID = 'thaw.thaw';
@@ -178,6 +180,23 @@ describe('training', () => {
     assert.ok(startedAt !== '' && startedAt < endedAt && Date.parse(started) > Date.parse(endedAt) - 1000, JSON.stringify({ startedAt, endedAt, started }));
     await vscode.commands.executeCommand('thaw.stopTraining', second);
     assert.equal(readRecord(second).state, 'stopped');
+  });
+});
+
+describe('advice', () => {
+  it('Which Strategy? measures a folder, says what to do, and the panel shows it', async function () {
+    this.timeout(240_000);
+    const advice = await vscode.commands.executeCommand<Advice>('thaw.whichStrategy', pictures());
+    assert.ok(v.is(adviceSchema, advice));
+    assert.deepEqual(advice.dataset, { name: 'pictures', path: path.join(workspace(), 'pictures') });
+    assert.ok(advice.measurements.probe.total > 0 && advice.reason.endsWith('.') && advice.measurements.pilot === undefined);
+    await eventually(() => tabLabels().find((label) => label === 'Advice: pictures'), 'the panel\'s title', 10_000);
+  });
+
+  it('looks at no folder outside the workspace', async () => {
+    const before = tabLabels();
+    assert.equal(await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file('/etc')), undefined);
+    assert.deepEqual(tabLabels(), before);
   });
 });
 

@@ -7,6 +7,10 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { panelHtml } from '../../src/extension/panelHtml.js';
 import { formatAccuracy } from '../../src/metrics/format.js';
 import sharp from 'sharp';
+import { proportion } from '../../src/advice/measure.js';
+import { decide } from '../../src/advice/rule.js';
+import { reasonText } from '../../src/advice/words.js';
+import type { Advice, Measurements, Pilot } from '../../src/protocol/advice.js';
 import type { Classification } from '../../src/protocol/classification.js';
 import type { Comparison } from '../../src/protocol/comparison.js';
 import { createLocaliser, ENGLISH, type Translations } from '../../src/protocol/localiser.js';
@@ -184,6 +188,22 @@ const classified = (): Classification => ({
     { type: 'unreadable', path: '/pictures/broken.jpg', name: 'broken.jpg', reason: 'The file is empty' },
   ],
 });
+/** Advice on the study's Simpsons, unless told otherwise; the probe's accuracy is freeze's. */
+function advised(changes: Partial<Measurements> = {}, name = 'simpsons'): Advice {
+  const measurements: Measurements = {
+    classes: 20, train: 15638, validation: 3910, measured: 1000, perClass: { least: 98, median: 612, most: 1797 },
+    probe: proportion(642, 1000), nearestMean: proportion(480, 1000), learningCurve: [0.25, 0.5, 1].map((share) => ({ share, ...proportion(Math.round(500 + 142 * share), 1000) })),
+    headConfidence: { mean: 0.22, interval: [0.2, 0.24] }, nearness: { mean: 0.3, interval: [0.26, 0.34], photographs: 0.5, noise: 0.1 },
+    logme: [{ backbone: 'efficientnet_lite0', images: 128, cuts: [2, 4, 8, 16, 32].map((stride) => ({ node: `n${String(stride)}`, stride, channels: 8 * stride, logme: stride / 100 - 0.2 })) }],
+    seconds: { freeze: 190, finetune: 2710 }, ...changes,
+  };
+  const decision = decide(measurements);
+  return {
+    schemaVersion: 1, dataset: { name, path: `/pictures/${name}` }, network: { backbone: 'efficientnet_lite0', colour: 'rgb' }, device: 'CPU (2 threads)',
+    recommendation: decision.recommendation, reason: reasonText({ decision, measurements }, ENGLISH), confidence: decision.confidence, minutes: 45, decision, measurements, seconds: 24,
+  };
+}
+const PILOT: Pilot = { epochs: 2, trained: 300, freeze: proportion(240, 300), finetune: proportion(262, 300), onlyFreezeRight: 4, onlyFinetuneRight: 26, p: 0.00005, seconds: 60 };
 const FAILURE = { code: 'out-of-memory', message: 'Out of GPU memory in epoch 7: 0.6 GiB was free, 1.1 GiB was needed.', next: 'Batch 8 would fit.' };
 
 const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undefined; note?: string; word?: string; message?: string; action?: string; primary?: string }>> = {
@@ -238,6 +258,11 @@ describe('the panel', () => {
         await panel.send({ type: 'show', tab: 'classify' });
         await panel.shot(`classify-${theme}-${width}`);
         assert.deepEqual(await panel.faintText(), []);
+        await panel.send({ type: 'advice', advice: advised({ pilot: PILOT }) });
+        await panel.send({ type: 'show', tab: 'advice' });
+        await panel.shot(`advice-${theme}-${width}`);
+        assert.deepEqual(await panel.faintText(), []);
+        await panel.assertSound();
         await panel.close();
       });
     }
@@ -301,6 +326,12 @@ describe('the panel', () => {
     await panel.send({ type: 'classification', classification: { ...classified(), run: 'freeze', score: '', images: [{ type: 'unreadable', path: 'FILE', name: 'FILE', reason: 'It can\'t be decoded (FILE)' }] } });
     await panel.send({ type: 'show', tab: 'classify' });
     assert.deepEqual(await english(), [], 'classified images');
+    const measured: readonly Partial<Measurements>[] = [{}, { pilot: PILOT }, { train: 400, validation: 100 }, { train: 2500, validation: 20 }, { validation: 9 }];
+    for (const changes of measured) {
+      await panel.send({ type: 'advice', advice: advised(changes, 'FILE') });
+      await panel.send({ type: 'show', tab: 'advice' });
+      assert.deepEqual(await english(), [], `advice ${JSON.stringify(changes)}`);
+    }
     await panel.send({ type: 'show', tab: 'compare' });
     await panel.shot('compare-translated');
     await panel.close();
@@ -326,6 +357,52 @@ describe('the panel', () => {
     assert.deepEqual((await panel.posted()).slice(-2), [{ type: 'classify' }, { type: 'openRun', directory: FREEZE.directory }]);
     await panel.send({ type: 'classification', classification: undefined });
     assert.equal(await tab.isVisible(), false);
+    await panel.close();
+  });
+
+  test('shows advice: what to do, why, how sure, and where the dataset lies', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(FREEZE);
+    const tab = panel.page.locator('#tab-advice');
+    assert.equal(await tab.isVisible(), false, 'no tab without anything in it');
+    await panel.send({ type: 'advice', advice: advised() });
+    await panel.send({ type: 'show', tab: 'advice' });
+    assert.equal(await tab.getAttribute('aria-selected'), 'true');
+    assert.match(await panel.text('.page-advice .verdict'), /^Train with finetune\s+A linear classifier on the features reaches \.642 \[\.612–\.671\]; on 15,638 training images, far from ImageNet \(nearness \.30\), finetune has removed about 79% of such errors\.\s+Sure: neither /);
+    assert.match(await panel.text('.page-advice .verdict'), /freeze takes about 3:10 here, finetune about 45:10\./);
+    assert.deepEqual(await panel.page.locator('.page-advice .button.primary').allInnerTexts(), ['Train with Finetune']);
+    assert.deepEqual(await panel.page.locator('.quadrant.is-here').allInnerTexts(), ['large, far\nfinetune: every layer has something to learn']);
+    // The dot lies in the quarter that is named.
+    const inside = () => panel.page.evaluate(() => {
+      const [dot, cell] = ['.quadrant-dot', '.quadrant.is-here'].map((selector) => document.querySelector(selector)?.getBoundingClientRect());
+      return dot !== undefined && cell !== undefined && dot.x + dot.width / 2 > cell.x && dot.x + dot.width / 2 < cell.right && dot.y + dot.height / 2 > cell.y && dot.y + dot.height / 2 < cell.bottom;
+    });
+    assert.equal(await inside(), true);
+    assert.match(await panel.text('.measures'), /Linear probe, ¼ of the images\s+\.536 536 of 1,000\s+\[\.505–\.567\]/);
+    assert.match(await panel.text('.logme'), /EfficientNet-Lite0\s+−0\.18\s+−0\.16\s+−0\.12\s+−0\.04\s+0\.12/);
+    const last = async () => (await panel.posted()).at(-1);
+    await panel.page.getByRole('button', { name: 'Train with Freeze', exact: true }).click();
+    assert.deepEqual(await last(), { type: 'trainAdvised', strategy: 'freeze' });
+    await panel.page.getByRole('button', { name: 'Train with Finetune', exact: true }).click();
+    assert.deepEqual(await last(), { type: 'trainAdvised', strategy: 'finetune' });
+    await panel.page.getByRole('button', { name: 'Try it on a pilot of two epochs' }).click();
+    assert.deepEqual(await last(), { type: 'adviseAgain', pilot: true });
+
+    for (const [train, near, place] of [[300, 1.2, 'small, near'], [300, 0.2, 'small, far'], [9000, 0.8, 'large, near']] as const) {
+      await panel.send({ type: 'advice', advice: advised({ train, nearness: { mean: near, interval: [near - 0.05, near + 0.05], photographs: 0.5, noise: 0.1 } }) });
+      assert.ok((await panel.text('.quadrant.is-here')).startsWith(place), place);
+      assert.equal(await inside(), true, place);
+    }
+    const { nearness: _, ...unknown } = advised().measurements;
+    await panel.send({ type: 'advice', advice: { ...advised(), decision: decide(unknown), measurements: unknown } });
+    assert.equal(await panel.page.locator('.quadrant.is-here').count(), 2, 'both of its size');
+    assert.equal(await panel.page.locator('.quadrant-dot').count(), 0);
+    await panel.send({ type: 'advice', advice: advised({ pilot: PILOT }, HOSTILE), cannotTrain: 'Nothing trains here' });
+    assert.match(await panel.text('.page-advice'), /Pilot, 2 epochs of finetune on val \(p < \.001\)\s+\.873/);
+    assert.equal(await panel.page.locator('.page-advice .button').count(), 0);
+    assert.ok((await panel.text('.page-advice h1')).includes(HOSTILE));
+    await panel.assertSound();
+    assert.deepEqual(await panel.kept(), { version: 1, tab: 'advice', run: FREEZE.directory, compared: [], hidden: [], advice: `/pictures/${HOSTILE}` }, 'for a reload');
     await panel.close();
   });
 
@@ -457,7 +534,7 @@ describe('the panel', () => {
     assert.deepEqual((await panel.posted()).at(-1), { type: 'state', state: { version: 1, tab: 'compare', compared: [], hidden: [] } });
     await panel.page.keyboard.press('Home');
     assert.equal(await panel.page.locator('#screen-run').isVisible(), true);
-    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1, -1]);
+    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1, -1, -1]);
     await panel.close();
   });
 
