@@ -121,12 +121,13 @@ export interface InputPreprocessing {
  */
 export type Distribution = 'he-normal-fan-out' | 'he-uniform' | 'uniform' | 'normal-.01';
 
-/** How a network begins that learns from nothing. Biases but the head's are zero. */
+/** How a network begins that learns from nothing, as its own package begins it. Biases but the head's are zero. */
 export interface Initialisation {
   /** Of every weight but the head's. */
   readonly weights: Distribution;
   readonly head: Distribution;
-  readonly headBias: 'uniform' | 'zero';
+  /** `one`: of a head that is rectified. */
+  readonly headBias: 'uniform' | 'zero' | 'one';
 }
 
 export interface Graph {
@@ -144,7 +145,6 @@ export interface Graph {
   /** Height × width of the features; 1 when they are pooled. */
   readonly featurePositions: number;
   readonly preprocessing: InputPreprocessing;
-  /** As the network's own package begins it. */
   readonly initialisation: Initialisation;
 }
 

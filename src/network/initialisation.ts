@@ -8,14 +8,13 @@ import type { StateDict } from './weights/stateDict.js';
  * @param random `uniform()` in [0, 1)
  */
 export function initialState(graph: Graph, random: { uniform(): number }): StateDict {
-  const { weights, head, headBias } = graph.initialisation;
+  const { weights, head } = graph.initialisation;
   return new Map(parameterSpecs(graph).map((spec) => {
     const ofHead = spec.node === graph.head;
     const draw = ((): (() => number) => {
       switch (spec.role) {
         case 'weight': return drawing(ofHead ? head : weights, fans(spec), random);
-        // PyTorch draws a bias by its weight's fan-in.
-        case 'bias': return ofHead && headBias === 'uniform' ? drawing('uniform', { in: graph.featureCount, out: 0 }, random) : () => 0;
+        case 'bias': return ofHead ? headBiases(graph, random) : () => 0;
         case 'offset':
         case 'mean': return () => 0;
         case 'scale':
@@ -24,6 +23,14 @@ export function initialState(graph: Graph, random: { uniform(): number }): State
     })();
     return [spec.name, { dtype: 'float32', shape: [...spec.shape], data: Float32Array.from({ length: elements(spec.shape) }, draw) }];
   }));
+}
+
+function headBiases({ initialisation, featureCount }: Graph, random: { uniform(): number }): () => number {
+  switch (initialisation.headBias) {
+    case 'uniform': return uniform(1 / Math.sqrt(featureCount), random); // by the weight's fan-in
+    case 'zero': return () => 0;
+    case 'one': return () => 1;
+  }
 }
 
 /** As PyTorch counts them: of a depthwise convolution, whose filters have one channel each, fan-out is still all channels. */

@@ -92,7 +92,7 @@ function finetuneRecipe(head: Recipe['head']): Recipe {
   };
 }
 
-/** From a random start: batch norm by the batch, since there are no statistics yet, more epochs, and a rate that suits random weights. */
+/** From a random start: batch norm by the batch, since there are no statistics yet, and estimated anew, since few steps leave them behind; more epochs, a higher rate. */
 function scratchRecipe(head: Recipe['head']): Recipe {
   return {
     name: 'default',
@@ -100,7 +100,7 @@ function scratchRecipe(head: Recipe['head']): Recipe {
     batch: 16,
     head,
     body: {
-      learningRate: 2e-2,
+      learningRate: 0.1,
       headLearningRateFactor: 1,
       momentum: 0.9,
       weightDecay: 1e-4,
@@ -114,7 +114,7 @@ function scratchRecipe(head: Recipe['head']): Recipe {
       clipNorm: 1,
       batchNorm: 'batch',
       batchNormMomentum: 0.1,
-      reestimateImages: 0,
+      reestimateImages: 256,
       flip: true,
       crop: true,
     },

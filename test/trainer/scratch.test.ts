@@ -88,6 +88,12 @@ test('predict and an export say what the run stored', async () => {
   assert.match(readFileSync(path.join(out, 'MODEL_CARD.md'), 'utf8'), /trained from scratch[\s\S]*None\. Training started from random values, drawn with seed 5/);
 });
 
+test('a head that is rectified before it is averaged stays alive, and learns', async (context) => {
+  const { correct, total } = await trainResult(pictures, runs, '--strategy', 'scratch', '--backbone', 'squeezenet1_1', '--epochs', '8', '--batch', '8');
+  context.diagnostic(`${String(correct)} of ${String(total)}`);
+  assert.ok(correct >= 14, `${String(correct)} of ${String(total)}`);
+});
+
 test('one seed gives one run, and gray goes with it', async () => {
   const twice: TrainResult[] = [];
   for (const _ of [1, 2]) twice.push(await trainResult(pictures, runs, '--strategy', 'scratch', '--colour', 'gray', '--backbone', 'squeezenet1_1', '--epochs', '1'));
