@@ -9,6 +9,8 @@ export const COMMANDS = {
   'thaw.compareFreezeAndFinetune': { title: 'Compare Freeze and Finetune', palette: true },
   'thaw.whichStrategy': { title: 'Which Strategy?', palette: true },
   'thaw.compareRuns': { title: 'Compare Runs…', palette: true },
+  'thaw.runStudy': { title: 'Run Study…', palette: true },
+  'thaw.openStudy': { title: 'Open Study…', palette: true },
   'thaw.classifyImage': { title: 'Classify Image', palette: true },
   'thaw.exportModel': { title: 'Export Model…', palette: true },
   'thaw.openRun': { title: 'Open Run', palette: true },

@@ -6,6 +6,7 @@ import type { Services } from './services.js';
 export function register(context: vscode.ExtensionContext, services: Services): void {
   const update = (): void => {
     for (const run of services.endings.update(services.runs.all())) {
+      if (services.studies.owns(run.directory)) continue; // the study tells when it has ended
       const { severity, text } = endingOf(run, services.l10n);
       services.log.info(text);
       const open = vscode.l10n.t('Open');

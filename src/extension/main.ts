@@ -18,6 +18,8 @@ import * as runPanel from './runPanel.js';
 import { RunStore } from './runStore.js';
 import * as runsView from './runsView.js';
 import type { Services } from './services.js';
+import * as study from './study.js';
+import { StudyStore } from './studyStore.js';
 import * as statusBar from './statusBar.js';
 import * as trainCommands from './trainCommands.js';
 import * as whichStrategy from './whichStrategy.js';
@@ -36,6 +38,7 @@ export function activate(context: vscode.ExtensionContext): void {
       ...trainCommands.register(context, services),
       ...whichStrategy.register(context, services),
       ...runCommands.register(context, services),
+      ...study.register(context, services),
       ...classify.register(context, services),
       ...exportModel.register(context, services),
       ...engineSetUp.register(context, services),
@@ -57,12 +60,14 @@ function makeServices(context: vscode.ExtensionContext, log: vscode.LogOutputCha
   const installation = findInstallation(context.extensionUri);
   const runs = new RunStore(log);
   const datasets = new DatasetStore(context.workspaceState, log);
-  context.subscriptions.push(runs, datasets);
+  const studies = new StudyStore(runs, installation, log);
+  context.subscriptions.push(runs, datasets, studies);
   return {
     log,
     l10n: vscode.l10n,
     installation,
     runs,
+    studies,
     datasets,
     advice: new AdviceStore(context.workspaceState),
     engine: new engineSetUp.EngineSetUp(installation, log),

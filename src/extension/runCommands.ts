@@ -113,10 +113,14 @@ async function moveToTrash(directory: string): Promise<void> {
 
 /** Opens a file of a run folder beside nothing else: a plain file there, never what a link points to. */
 export async function openRunFile(services: Services, directory: string, name: 'trainer.log' | 'run.json'): Promise<void> {
-  const file = path.join(knownDirectory(services, directory), name);
+  await openPlainFile(path.join(knownDirectory(services, directory), name));
+}
+
+/** Opens a plain file, never what a link points to. */
+export async function openPlainFile(file: string): Promise<void> {
   const found = await lstat(file).catch(() => undefined);
   if (found?.isFile() !== true) {
-    throw new ThawError('run', 'no-such-file', vscode.l10n.t('The run has no {0}', name), vscode.l10n.t('Show the log of Thaw itself for what happened'));
+    throw new ThawError('run', 'no-such-file', vscode.l10n.t('The run has no {0}', path.basename(file)), vscode.l10n.t('Show the log of Thaw itself for what happened'));
   }
   await vscode.window.showTextDocument(vscode.Uri.file(file), { preview: true });
 }

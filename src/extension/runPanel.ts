@@ -17,11 +17,14 @@ import { readPredictions } from '../runs/readRun.js';
 import { inBackground } from './errorReport.js';
 import { panelHtml } from './panelHtml.js';
 import { pickRunsToCompare } from './pickRuns.js';
-import { openRunFile, stopTraining } from './runCommands.js';
+import { openPlainFile, openRunFile, stopTraining } from './runCommands.js';
 import { plainName } from './plainText.js';
 import { byNewest, isReadable, runTitle } from './runLabels.js';
 import { workspaceFolderHolding } from './runStore.js';
 import type { Services } from './services.js';
+import { exportStudyTable, resumeStudy, stopRunningStudy } from './study.js';
+import { isUnreadableStudy } from '../study/snapshot.js';
+import { resolveStored } from '../study/studyFolder.js';
 import { startRun, type RunRequest } from './startRun.js';
 import { requireTrust, whyNoTraining } from './trust.js';
 
@@ -54,6 +57,10 @@ export class RunPanels implements vscode.Disposable {
 
   openComparison(directories: readonly string[]): void {
     this.#panel().showComparison(directories);
+  }
+
+  openStudy(directory: string): void {
+    this.#panel().showStudy(directory);
   }
 
   openClassification(classification: Classification): void {
@@ -109,6 +116,7 @@ class RunPanel {
   #run: string | undefined;
   #tab: PanelState['tab'] = 'run';
   #compared: readonly string[] = [];
+  #study: string | undefined;
   /** The images last classified; not on disk, so a reload of the window forgets them. */
   #classification: Classification | undefined;
   #advice: Advice | undefined;
@@ -184,6 +192,12 @@ class RunPanel {
     this.#show('advice');
   }
 
+  showStudy(directory: string): void {
+    this.#study = directory;
+    this.services.studies.follow(directory);
+    this.#show('study');
+  }
+
   restore(state: PanelState | undefined): void {
     if (state === undefined) return;
     this.#remember(state);
@@ -223,7 +237,11 @@ class RunPanel {
     if (state.run !== undefined && known(state.run)) this.#run = state.run;
     this.#compared = state.compared.filter(known);
     if (state.advice !== undefined && workspaceFolderHolding(state.advice) !== undefined) this.#advice = this.services.advice.get(state.advice);
-    const gone = (state.tab === 'classify' && this.#classification === undefined) || (state.tab === 'advice' && this.#advice === undefined);
+    if (state.study !== undefined && this.services.studies.workspaceFolderOf(state.study) !== undefined) {
+      this.#study = state.study;
+      this.services.studies.follow(state.study);
+    }
+    const gone = (state.tab === 'classify' && this.#classification === undefined) || (state.tab === 'advice' && this.#advice === undefined) || (state.tab === 'study' && this.#study === undefined);
     this.#tab = gone ? 'run' : state.tab;
   }
 
@@ -282,6 +300,29 @@ class RunPanel {
       case 'openRun':
         if (services.runs.workspaceFolderOf(message.directory) !== undefined) services.panels.openRun(message.directory);
         return;
+      case 'stopStudy':
+        if (this.#study !== undefined) await stopRunningStudy(services, this.#study);
+        return;
+      case 'resumeStudy':
+        if (this.#study !== undefined && await requireTrust() && await services.engine.ensureReady()) await resumeStudy(services, this.#study);
+        return;
+      case 'exportStudy': {
+        const study = this.#study === undefined ? undefined : services.studies.get(this.#study).study;
+        if (study !== undefined && !isUnreadableStudy(study)) await exportStudyTable(study);
+        return;
+      }
+      case 'openStudyLog':
+        if (this.#study !== undefined && services.studies.workspaceFolderOf(this.#study) !== undefined) await openPlainFile(path.join(this.#study, 'trainer.log'));
+        return;
+      case 'openStudyRun': {
+        const study = this.#study === undefined ? undefined : services.studies.get(this.#study).study;
+        const planned = study === undefined || isUnreadableStudy(study) ? undefined : study.record.runs[message.run];
+        const dataset = planned === undefined || study === undefined || isUnreadableStudy(study) ? undefined : study.record.plan.datasets[planned.dataset];
+        if (planned?.run === undefined || dataset === undefined || study === undefined) return;
+        const directory = path.join(resolveStored(dataset.runs, study.directory), planned.run);
+        if (services.runs.workspaceFolderOf(directory) !== undefined) services.panels.openRun(directory);
+        return;
+      }
       case 'classify':
         await vscode.commands.executeCommand('thaw.classifyImage');
         return;
@@ -310,6 +351,7 @@ class RunPanel {
   #title(): void {
     const run = this.#snapshot();
     if (this.#tab === 'advice' && this.#advice !== undefined) this.panel.title = vscode.l10n.t('Advice: {0}', plainName(this.#advice.dataset.name));
+    else if (this.#tab === 'study') this.panel.title = vscode.l10n.t('Study');
     else if (run === undefined) this.panel.title = 'Thaw';
     else if (this.#tab === 'classify') this.panel.title = vscode.l10n.t('Classified images');
     else if (this.#tab === 'compare') this.panel.title = vscode.l10n.t('Compare: {0}', plainName(run.record.dataset.name));
@@ -334,6 +376,7 @@ class RunPanel {
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#post({ type: 'classification', classification: this.#classification });
     this.#post({ type: 'advice', advice: this.#advice, ...(cannotTrain !== undefined && { cannotTrain }) });
+    if (this.#study !== undefined) this.#post({ type: 'study', ...this.services.studies.get(this.#study), ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#posting = this.#posting.catch(() => undefined).then(() => this.#postComparison()); // a failure is reported once, below
     inBackground(this.services.log, this.#posting);
   }
@@ -382,6 +425,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
   context.subscriptions.push(
     services.panels,
     services.runs.onDidChange(() => services.panels.update()),
+    services.studies.onDidChange(() => services.panels.update()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => services.panels.update()),
     vscode.window.registerWebviewPanelSerializer(PANEL_TYPE, {
       deserializeWebviewPanel: (panel, state: unknown) => {

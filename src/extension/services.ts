@@ -8,12 +8,14 @@ import type { Installation } from './installation.js';
 import type { RunEndings } from './runEndings.js';
 import type { RunPanels } from './runPanel.js';
 import type { RunStore } from './runStore.js';
+import type { StudyStore } from './studyStore.js';
 
 export interface Services {
   readonly log: vscode.LogOutputChannel;
   readonly l10n: Localiser;
   readonly installation: Installation;
   readonly runs: RunStore;
+  readonly studies: StudyStore;
   readonly datasets: DatasetStore;
   readonly advice: AdviceStore;
   readonly engine: EngineSetUp;

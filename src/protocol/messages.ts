@@ -5,15 +5,18 @@ import type { Classification } from './classification.js';
 import type { Comparison } from './comparison.js';
 import { RUN_ID } from './run.js';
 import type { RunSnapshot, UnreadableRun } from './snapshot.js';
+import type { StudySnapshot, UnreadableStudy } from './study.js';
 
 /** What survives a reload, by setState: which run, which tab, which runs are compared and hidden. */
 export const panelStateSchema = v.object({
   version: v.literal(1),
   /** Absolute path of the run folder; checked again by the host before it is read. */
   run: v.optional(v.pipe(v.string(), v.maxLength(4096))),
-  tab: v.picklist(['run', 'compare', 'classify', 'advice']),
+  tab: v.picklist(['run', 'compare', 'classify', 'advice', 'study']),
   /** The dataset folder whose advice is shown; the host has it, if it is one of an open folder. */
   advice: v.optional(v.pipe(v.string(), v.maxLength(4096))),
+  /** Absolute path of the study folder; checked as the run's is. */
+  study: v.optional(v.pipe(v.string(), v.maxLength(4096))),
   compared: v.pipe(v.array(v.pipe(v.string(), v.maxLength(4096))), v.maxLength(12)),
   hidden: v.pipe(v.array(v.pipe(v.string(), v.regex(RUN_ID))), v.maxLength(12)),
   scroll: v.optional(v.number()),
@@ -25,11 +28,18 @@ export type PanelState = v.InferOutput<typeof panelStateSchema>;
 const OFFERED_STRATEGIES = ['freeze', 'finetune'] as const;
 export type OfferedStrategy = (typeof OFFERED_STRATEGIES)[number];
 
+/** An image of a study's dataset, as a JPEG file in base64, made anew by the trainer. */
+export interface StudySample {
+  readonly dataset: number;
+  readonly thumbnail: string;
+}
+
 export type HostMessage =
   | { readonly type: 'run'; readonly run: RunSnapshot | UnreadableRun | undefined; readonly note?: string; /** Milliseconds since 1970, the host's clock. */ readonly now: number; /** Why training can't start here (untrusted workspace), or undefined. */ readonly cannotTrain?: string }
   | { readonly type: 'comparison'; readonly comparison: Comparison | undefined; /** Why there is none, in one sentence. */ readonly reason?: string }
   | { readonly type: 'classification'; readonly classification: Classification | undefined }
   | { readonly type: 'advice'; readonly advice: Advice | undefined; /** Why training can't start here. */ readonly cannotTrain?: string }
+  | { readonly type: 'study'; readonly study: StudySnapshot | UnreadableStudy | undefined; readonly samples: readonly StudySample[]; readonly cannotTrain?: string }
   | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
 export const webviewMessageSchema = v.variant('type', [
@@ -48,6 +58,12 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('trainAdvised'), strategy: v.picklist(['freeze', 'finetune']) }),
   /** Measured anew, with a pilot or without. */
   v.strictObject({ type: v.literal('adviseAgain'), pilot: v.boolean() }),
+  v.strictObject({ type: v.literal('stopStudy') }),
+  v.strictObject({ type: v.literal('resumeStudy') }),
+  v.strictObject({ type: v.literal('exportStudy') }),
+  v.strictObject({ type: v.literal('openStudyLog') }),
+  /** A run of the study shown, by its place among them. */
+  v.strictObject({ type: v.literal('openStudyRun'), run: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }),
   /** Other images, to be chosen. */
   v.strictObject({ type: v.literal('classify') }),
   /** An error in the webview's own script: logged by the host. */

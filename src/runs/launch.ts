@@ -45,15 +45,17 @@ export function trainerSpawn(options: {
   readonly execPath: string;
   readonly trainerScript: string;
   readonly runDirectory: string;
+  /** What the folder is: a run, or a study. */
+  readonly job?: 'run' | 'study';
   readonly nonce: string;
   readonly environment: NodeJS.ProcessEnv;
   readonly electron: boolean;
   readonly logDescriptor: number;
 }): TrainerSpawn {
-  const { execPath, trainerScript, runDirectory, nonce, environment, electron, logDescriptor } = options;
+  const { execPath, trainerScript, runDirectory, job = 'run', nonce, environment, electron, logDescriptor } = options;
   return {
     command: execPath,
-    args: [trainerScript, '--run', runDirectory, '--nonce', nonce],
+    args: [trainerScript, `--${job}`, runDirectory, '--nonce', nonce],
     options: {
       cwd: runDirectory,
       env: childEnvironment(environment, { electron }),
@@ -80,14 +82,26 @@ export interface LaunchOptions {
  * @throws ThawError `trainer-not-started`, after the run was marked failed; `unsafe-path`
  */
 export async function launchTrainer(options: LaunchOptions): Promise<{ readonly pid: number; readonly nonce: string }> {
-  const { runDirectory, trainerScript, within = defaultWithin(runDirectory), execPath = process.execPath, environment = process.env } = options;
-  const { electron = process.versions['electron'] !== undefined } = options;
-  const directory = path.resolve(runDirectory);
+  const directory = path.resolve(options.runDirectory);
+  const within = options.within ?? defaultWithin(directory);
+  return launchDetached('run', directory, within, options, ({ message, next }) => markFailed(directory, within, message, next));
+}
+
+/**
+ * Starts the trainer on a run or a study folder and lets go of it; its output goes to `trainer.log` there.
+ * @param onFailure told before the error is thrown
+ * @throws ThawError `trainer-not-started`, `unsafe-path`
+ */
+export async function launchDetached(
+  job: 'run' | 'study', directory: string, within: string, options: Pick<LaunchOptions, 'trainerScript' | 'execPath' | 'electron' | 'environment'>,
+  onFailure: (failure: { readonly message: string; readonly next: string }) => Promise<void>,
+): Promise<{ readonly pid: number; readonly nonce: string }> {
+  const { trainerScript, execPath = process.execPath, environment = process.env, electron = process.versions['electron'] !== undefined } = options;
   assertWritableFolders(directory, within);
   const nonce = newNonce();
   const log = openLog(path.join(directory, 'trainer.log'));
   try {
-    const { command, args, options: spawnOptions } = trainerSpawn({ execPath, trainerScript, runDirectory: directory, nonce, environment, electron, logDescriptor: log });
+    const { command, args, options: spawnOptions } = trainerSpawn({ execPath, trainerScript, runDirectory: directory, job, nonce, environment, electron, logDescriptor: log });
     return await new Promise((resolve, reject) => {
       const child = spawn(command, args, spawnOptions);
       child.once('error', reject);
@@ -99,7 +113,7 @@ export async function launchTrainer(options: LaunchOptions): Promise<{ readonly 
   } catch (error) {
     const message = `The trainer could not be started: ${error instanceof Error ? error.message : String(error)}`;
     const next = 'Check that the editor and Thaw are installed whole, then train again';
-    await markFailed(directory, within, message, next);
+    await onFailure({ message, next });
     throw new ThawError('run', 'trainer-not-started', message, next, { cause: error });
   } finally {
     closeSync(log);

@@ -36,20 +36,41 @@ const HEIGHT = 150;
 const LEFT = 30;
 const [TOP, BOTTOM] = [8, 20];
 
-/** The curves as an SVG drawing whose classes name strategy and colour; `label` is markup already. */
-export function curvesSvg(series: readonly StudyCurveSeries[], label: string): string {
+/** What a chart is drawn from, in its own units. */
+export interface CurveDrawing {
+  readonly width: number;
+  readonly height: number;
+  readonly grid: readonly { readonly y: number; readonly label: string }[];
+  readonly axis: { readonly left: number; readonly right: number; readonly y: number; readonly epochs: number };
+  /** `classes` name strategy and colour; one point is a dot. */
+  readonly lines: readonly { readonly classes: string; readonly points: readonly (readonly [x: number, y: number])[]; readonly open: boolean }[];
+}
+
+export function drawCurves(series: readonly StudyCurveSeries[]): CurveDrawing {
   const { low, high, ticks } = curveAxis(series.flatMap(({ values }) => values));
+  const right = WIDTH - 6;
+  const rounded = (value: number): number => Math.round(value * 10) / 10;
   // Freeze counts epochs of the last layer, finetune those of all layers: each curve has the whole width.
-  const x = (epoch: number, epochs: number): number => LEFT + (epochs <= 1 ? 0.5 : epoch / (epochs - 1)) * (WIDTH - LEFT - 6);
-  const y = (value: number): number => TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-  const grid = ticks.map((tick) => `<line class="grid" x1="${LEFT}" x2="${WIDTH - 6}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}"/><text x="${LEFT - 6}" y="${(y(tick) + 4).toFixed(1)}" text-anchor="end">${tickText(tick)}</text>`).join('');
-  const lines = series.map(({ strategy, colour, epochs, values }) => {
-    const points = values.map((value, epoch) => `${x(epoch, epochs).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
-    const classes = `${strategy}${colour === 'gray' ? ' gray' : ''}`;
-    return values.length === 1 ? `<circle class="${classes}" cx="${points.split(',')[0] ?? ''}" cy="${points.split(',')[1] ?? ''}" r="2.5"/>` : `<polyline class="${classes}" points="${points}"/>`;
-  }).join('');
-  const axis = `<line class="axis" x1="${LEFT}" x2="${WIDTH - 6}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM}"/><text x="${LEFT}" y="${HEIGHT - 4}">1</text><text x="${WIDTH - 6}" y="${HEIGHT - 4}" text-anchor="end">${Math.max(1, ...series.map(({ epochs }) => epochs))}</text>`;
-  return `<svg role="img" aria-label="${label}" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}">${grid}${axis}${lines}</svg>`;
+  const x = (epoch: number, epochs: number): number => rounded(LEFT + (epochs <= 1 ? 0.5 : epoch / (epochs - 1)) * (right - LEFT));
+  const y = (value: number): number => rounded(TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM));
+  return {
+    width: WIDTH, height: HEIGHT,
+    grid: ticks.map((tick) => ({ y: y(tick), label: tickText(tick) })),
+    axis: { left: LEFT, right, y: HEIGHT - BOTTOM, epochs: Math.max(1, ...series.map(({ epochs }) => epochs)) },
+    lines: series.map(({ strategy, colour, epochs, values, open }) => (
+      { classes: `${strategy}${colour === 'gray' ? ' gray' : ''}`, points: values.map((value, epoch) => [x(epoch, epochs), y(value)] as const), open })),
+  };
+}
+
+/** The drawing as SVG; `label` is markup already. */
+export function curvesSvg(series: readonly StudyCurveSeries[], label: string): string {
+  const { width, height, grid, axis, lines } = drawCurves(series);
+  const drawn = [
+    ...grid.map((line) => `<line class="grid" x1="${axis.left}" x2="${axis.right}" y1="${line.y}" y2="${line.y}"/><text x="${axis.left - 6}" y="${line.y + 4}" text-anchor="end">${line.label}</text>`),
+    `<line class="axis" x1="${axis.left}" x2="${axis.right}" y1="${axis.y}" y2="${axis.y}"/><text x="${axis.left}" y="${height - 4}">1</text><text x="${axis.right}" y="${height - 4}" text-anchor="end">${axis.epochs}</text>`,
+    ...lines.map(({ classes, points }) => (points.length === 1 ? `<circle class="${classes}" cx="${points[0]?.[0] ?? 0}" cy="${points[0]?.[1] ?? 0}" r="2.5"/>` : `<polyline class="${classes}" points="${points.map((point) => point.join(',')).join(' ')}"/>`)),
+  ];
+  return `<svg role="img" aria-label="${label}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${drawn.join('')}</svg>`;
 }
 
 /** A scale that holds all values, with two to seven ticks. */

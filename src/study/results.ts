@@ -6,6 +6,7 @@ import { holm, mcnemarExact, pairedT, signFlipExact } from '../metrics/significa
 import type { RunResult } from '../protocol/run.js';
 import type { StudyCell, StudyPair, StudyPlan, StudyRun, TestedStudyPair } from '../protocol/study.js';
 import { SeededRandom } from '../training/random.js';
+import { needsFeatures } from '../training/recipes.js';
 import { cellKey, featuresOf, plannedCells } from './plan.js';
 
 /** Fewer seeds than this say too little about how runs differ by seed. */
@@ -39,7 +40,9 @@ export function studyResults(plan: StudyPlan, finished: readonly FinishedRun[], 
   for (const run of [...finished].sort((a, b) => a.planned.seed - b.planned.seed)) byCell.set(cellKey(run.planned), [...byCell.get(cellKey(run.planned)) ?? [], run]);
   const cells = plannedCells(plan).map((place): StudyCell => {
     const runs = byCell.get(cellKey(place)) ?? [];
-    const sharing = finished.filter(({ planned }) => featuresOf(planned) === featuresOf(place));
+    // What is decoded alone and what is turned into features take different times.
+    const kind = startsFromFeatures(plan, place);
+    const sharing = finished.filter(({ planned }) => featuresOf(planned) === featuresOf(place) && startsFromFeatures(plan, planned) === kind);
     return { ...place, ...scoresOf(runs, memory), ...timesOf(runs, sharing) };
   });
   const untested = plannedPairs(plan).map((pair) => {
@@ -52,12 +55,19 @@ export function studyResults(plan: StudyPlan, finished: readonly FinishedRun[], 
   return { cells, pairs };
 }
 
+function startsFromFeatures(plan: StudyPlan, { strategy, backbone }: Pick<StudyRun, 'strategy' | 'backbone'>): boolean {
+  const recipe = plan.recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe;
+  return recipe !== undefined && needsFeatures(recipe);
+}
+
 /** What is held against what: within a dataset and a backbone, cells that differ in one thing. */
 function plannedPairs(plan: StudyPlan): Pick<TestedStudyPair, 'contrast' | 'dataset' | 'backbone' | 'first' | 'second'>[] {
   const has = (strategy: StudyPlan['strategies'][number]): boolean => plan.strategies.includes(strategy);
   return plan.datasets.flatMap((_, dataset) => plan.backbones.flatMap((backbone) => [
     ...(has('finetune') && has('freeze') ? plan.colours.map((colour) => (
       { contrast: 'strategy' as const, dataset, backbone, first: { strategy: 'finetune' as const, colour }, second: { strategy: 'freeze' as const, colour } })) : []),
+    ...(has('finetune') && has('scratch') ? plan.colours.map((colour) => (
+      { contrast: 'pretraining' as const, dataset, backbone, first: { strategy: 'finetune' as const, colour }, second: { strategy: 'scratch' as const, colour } })) : []),
     ...(plan.colours.includes('rgb') && plan.colours.includes('gray') ? plan.strategies.map((strategy) => (
       { contrast: 'colour' as const, dataset, backbone, first: { strategy, colour: 'rgb' as const }, second: { strategy, colour: 'gray' as const } })) : []),
   ]));

@@ -176,8 +176,10 @@ export class PaceMeter {
  * @param fresh whether this run computes the features: a later one finds them in the cache
  */
 export function runSeconds(pace: Pace, recipe: Recipe, perTrained: number, fresh: boolean): { readonly seconds: number; readonly featureSeconds: number } {
-  const featureSeconds = fresh ? pace.images * pace.missing * pace.perFeature : 0;
-  const head = needsFeatures(recipe) ? pace.trained * recipe.head.epochs * pace.perHeadImage : 0;
+  const withFeatures = needsFeatures(recipe);
+  // Without features images are only decoded, whose cost is what a feature takes beyond an image that lies decoded in the cache.
+  const featureSeconds = fresh ? pace.images * pace.missing * (withFeatures ? pace.perFeature : Math.max(0, pace.perFeature - pace.perScored)) : 0;
+  const head = withFeatures ? pace.trained * recipe.head.epochs * pace.perHeadImage : 0;
   const { body } = recipe;
   const again = body?.batchNorm === 'batch' ? Math.min(body.reestimateImages, pace.trained) : 0;
   const epochs = body === undefined ? 0 : recipe.epochs * (pace.trained * perTrained + (pace.held + again) * pace.perScored);

@@ -105,7 +105,7 @@ class StudyJob {
   private async requireAll(): Promise<void> {
     const { plan } = this.writer.record;
     for (const backbone of plan.backbones) {
-      if (findWeights(backbone, this.environment) === undefined) {
+      if (plan.strategies.some((strategy) => strategy !== 'scratch') && findWeights(backbone, this.environment) === undefined) {
         throw new ThawError('engine', 'weights-missing', `The ImageNet weights of ${backbone} are not on this machine`, `Run \`thaw weights get ${backbone}\`, or Thaw: Manage Weights… in the editor`);
       }
     }
@@ -114,9 +114,10 @@ class StudyJob {
 
   private async folder(stored: string): Promise<string> {
     const folder = resolveStored(stored, this.writer.directory);
-    return realpath(folder).catch((error: unknown) => {
+    await realpath(folder).catch((error: unknown) => {
       throw new ThawError('input', 'no-such-folder', `There is no folder ${folder}`, 'Put the dataset back, or start a new study without it', { cause: error });
     });
+    return folder; // as the person named it, so that it lies in their workspace
   }
 
   private runsFolder(planned: StudyRun): string {

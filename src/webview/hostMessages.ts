@@ -38,6 +38,18 @@ function looksLikeClassification(value: unknown): boolean {
     && value['images'].every((image) => isObject(image) && typeof image['name'] === 'string' && (Array.isArray(image['top']) || typeof image['reason'] === 'string'));
 }
 
+function looksLikeStudy(value: unknown): boolean {
+  if (value === undefined || value === null) return true;
+  if (!isObject(value) || typeof value['directory'] !== 'string') return false;
+  if (!('record' in value)) return typeof value['id'] === 'string' && typeof value['reason'] === 'string';
+  const { record, curves, datasets, state } = value;
+  return isObject(record) && isObject(record['plan']) && ['runs', 'cells', 'pairs'].every((key) => Array.isArray(record[key])) && Array.isArray(curves) && Array.isArray(datasets) && typeof state === 'string';
+}
+
+function looksLikeSamples(value: unknown): boolean {
+  return Array.isArray(value) && value.every((sample) => isObject(sample) && typeof sample['dataset'] === 'number' && typeof sample['thumbnail'] === 'string');
+}
+
 /** The message, or undefined where its shape is not one of the protocol's. */
 export function parseHostMessage(data: unknown): HostMessage | undefined {
   if (!isObject(data)) return undefined;
@@ -47,7 +59,8 @@ export function parseHostMessage(data: unknown): HostMessage | undefined {
       case 'comparison': return looksLikeComparison(data['comparison']) && isOptional(data['reason'], 'string');
       case 'classification': return looksLikeClassification(data['classification']);
       case 'advice': return (data['advice'] === undefined || data['advice'] === null || v.is(adviceSchema, data['advice'])) && isOptional(data['cannotTrain'], 'string');
-      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify' || data['tab'] === 'advice';
+      case 'study': return looksLikeStudy(data['study']) && looksLikeSamples(data['samples']) && isOptional(data['cannotTrain'], 'string');
+      case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify' || data['tab'] === 'advice' || data['tab'] === 'study';
       default: return false;
     }
   })();

@@ -7,6 +7,7 @@ import { CompareScreen } from './compareScreen.js';
 import { h, icon } from './dom.js';
 import { parseHostMessage } from './hostMessages.js';
 import { RunScreen } from './runScreen.js';
+import { StudyScreen } from './studyScreen.js';
 import { watchTheme } from './theme.js';
 import { throttle } from './throttle.js';
 import { parseTranslations, t, translateWith } from './words.js';
@@ -23,10 +24,11 @@ type Tab = PanelState['tab'];
 type RunMessage = Extract<HostMessage, { type: 'run' }>;
 type ComparisonMessage = Extract<HostMessage, { type: 'comparison' }>;
 type ClassificationMessage = Extract<HostMessage, { type: 'classification' }>;
+type StudyMessage = Extract<HostMessage, { type: 'study' }>;
 
 type AdviceMessage = Extract<HostMessage, { type: 'advice' }>;
 
-const TABS: readonly Tab[] = ['run', 'compare', 'classify', 'advice'];
+const TABS: readonly Tab[] = ['run', 'compare', 'classify', 'advice', 'study'];
 
 /** Ticks of the elapsed time, and the rest before scrolling is remembered, ms. */
 const TICK_MS = 1000;
@@ -54,6 +56,7 @@ class Panel {
   private comparisonMessage: ComparisonMessage | undefined;
   private classificationMessage: ClassificationMessage | undefined;
   private adviceMessage: AdviceMessage | undefined;
+  private studyMessage: StudyMessage | undefined;
   /** The host's clock minus ours, ms. */
   private clockOffset = 0;
   private readonly tabButtons = new Map<Tab, HTMLButtonElement>();
@@ -62,6 +65,7 @@ class Panel {
   private readonly compareScreen: CompareScreen;
   private readonly classifyScreen: ClassifyScreen;
   private readonly adviceScreen: AdviceScreen;
+  private readonly studyScreen: StudyScreen;
   private readonly drawRun: () => void;
   private readonly drawComparison: () => void;
   private scrollToRestore: number | undefined;
@@ -90,12 +94,19 @@ class Panel {
       train: (strategy) => this.api.postMessage({ type: 'trainAdvised', strategy }),
       measureAgain: (pilot) => this.api.postMessage({ type: 'adviseAgain', pilot }),
     });
+    this.studyScreen = new StudyScreen({
+      stop: () => this.api.postMessage({ type: 'stopStudy' }),
+      resume: () => this.api.postMessage({ type: 'resumeStudy' }),
+      exportTable: () => this.api.postMessage({ type: 'exportStudy' }),
+      openLog: () => this.api.postMessage({ type: 'openStudyLog' }),
+      openRun: (run) => this.api.postMessage({ type: 'openStudyRun', run }),
+    });
     const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
     this.drawRun = throttle(() => this.showRun(), timers);
     this.drawComparison = throttle(() => this.showComparison(), timers);
 
     this.openRecord.addEventListener('click', () => this.api.postMessage({ type: 'openRecord' }));
-    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element, this.adviceScreen.element));
+    root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element, this.adviceScreen.element, this.studyScreen.element));
     this.runScreen.openValues(Boolean(this.state.valuesOpen));
     this.showTab(this.state.tab);
     this.listen();
@@ -103,7 +114,7 @@ class Panel {
   }
 
   private topBar(): HTMLElement {
-    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare'), classify: t('Classify'), advice: t('Advice') };
+    const labels: Readonly<Record<Tab, string>> = { run: t('Run'), compare: t('Compare'), classify: t('Classify'), advice: t('Advice'), study: t('Study') };
     const buttons = TABS.map((tab) => {
       const element = h('button', { type: 'button', role: 'tab', class: 'tab', id: `tab-${tab}`, 'aria-controls': `screen-${tab}` }, labels[tab]);
       element.addEventListener('click', () => this.selectTab(tab));
@@ -181,6 +192,14 @@ class Panel {
         this.showTab(this.state.tab);
         break;
       }
+      case 'study':
+        this.studyMessage = message;
+        if (message.study !== undefined && message.study.directory !== this.state.study) {
+          this.state = { ...this.state, study: message.study.directory };
+          this.api.setState(this.state);
+        }
+        this.showTab(this.state.tab);
+        break;
       case 'show':
         this.selectTab(message.tab);
         break;
@@ -197,6 +216,12 @@ class Panel {
   private showComparison(): void {
     const { comparison, reason } = this.comparisonMessage ?? {};
     this.compareScreen.show({ comparison, reason, hidden: new Set(this.state.hidden) });
+    this.restoreScroll();
+  }
+
+  private showStudy(): void {
+    const { study, samples = [], cannotTrain } = this.studyMessage ?? {};
+    this.studyScreen.show({ study, samples, cannotTrain });
     this.restoreScroll();
   }
 
@@ -220,7 +245,11 @@ class Panel {
     const { advice, cannotTrain } = this.adviceMessage ?? {};
     const advises = this.tabButtons.get('advice');
     if (advises !== undefined) advises.hidden = advice === undefined;
-    const missing = (wanted === 'classify' && classification === undefined) || (wanted === 'advice' && advice === undefined);
+    const study = this.tabButtons.get('study');
+    const hasStudy = this.studyMessage?.study !== undefined || this.state.study !== undefined;
+    if (study !== undefined) study.hidden = !hasStudy;
+    const missing = (wanted === 'classify' && classification === undefined) || (wanted === 'advice' && advice === undefined)
+      || (wanted === 'study' && !hasStudy);
     const current = missing ? 'run' : wanted;
     for (const [tab, element] of this.tabButtons) {
       element.setAttribute('aria-selected', String(tab === current));
@@ -230,9 +259,11 @@ class Panel {
     this.compareScreen.element.hidden = current !== 'compare';
     this.classifyScreen.element.hidden = current !== 'classify';
     this.adviceScreen.element.hidden = current !== 'advice';
+    this.studyScreen.element.hidden = current !== 'study';
     if (current === 'run') this.showRun();
     else if (current === 'compare') this.showComparison();
     else if (current === 'advice' && advice !== undefined) this.adviceScreen.show({ advice, cannotTrain });
+    else if (current === 'study') this.showStudy();
     else if (classification !== undefined) this.classifyScreen.show(classification);
   }
 

@@ -19,6 +19,7 @@ import type { RunSnapshot, UnreadableRun } from '../../src/protocol/snapshot.js'
 import { verdictOn } from '../../src/runs/verdict.js';
 import { launchBrowser } from '../harness/browser.js';
 import { DATA, phase, snapshot, START, stepAfter } from '../harness/snapshots.js';
+import { makeStudySnapshot } from '../harness/studies.js';
 import { THEMES, type ThemeName } from '../harness/themes.js';
 
 const ORIGIN = 'http://127.0.0.1:9'; // Nothing listens there: every request is answered by the test.
@@ -524,6 +525,71 @@ describe('the panel', () => {
     await panel.close();
   });
 
+  for (const theme of Object.keys(THEMES) as ThemeName[]) {
+    for (const width of Object.keys(WIDTHS) as (keyof typeof WIDTHS)[]) {
+      test(`shows a study in ${theme}, ${width}: readable, nothing beside the page`, async () => {
+        const panel = await PanelPage.open({ theme, width });
+        await panel.send({ type: 'study', study: makeStudySnapshot({ name: HOSTILE }), samples: [0, 0, 1].map((dataset) => ({ dataset, thumbnail })) });
+        await panel.send({ type: 'show', tab: 'study' });
+        assert.deepEqual(await panel.faintText(), []);
+        await panel.shot(`study-${theme}-${width}`);
+        await panel.close();
+      });
+    }
+  }
+
+  test('shows a study while it goes on: the table with its doubt, verdicts, curves, times, pictures', async () => {
+    const panel = await PanelPage.open();
+    await panel.send({ type: 'study', study: makeStudySnapshot({ done: 2, name: HOSTILE }), samples: [{ dataset: 0, thumbnail }] });
+    await panel.send({ type: 'show', tab: 'study' });
+    const screen = panel.page.locator('#screen-study');
+    assert.equal(await screen.locator('.state').innerText(), '2 of 24 runs done, about 8:15 left');
+    assert.deepEqual((await screen.locator('.study-table thead th').allInnerTexts()).map((text) => text.trim()), ['Dataset', 'freeze', 'freeze gray', 'finetune', 'finetune gray']);
+    const first = screen.locator('.study-table tbody tr').first();
+    assert.match(await first.innerText(), /Hymenoptera\s*244 train, 150 val, 2 classes/);
+    assert.match(await first.locator('td').nth(0).innerText(), /^\.967\s*\[\.924–\.986\]\s*Wilson, 1 run\s*0:05$/);
+    assert.match(await first.locator('td').nth(2).innerText(), /0:40, 8\.0 times freeze$/);
+    assert.match(await first.locator('td').nth(1).innerText(), /epoch 2 of 4/);
+    assert.match(await screen.locator('.verdict').innerText(), /Finetune against freeze\s*No detectable difference: Hymenoptera, colour\./);
+    assert.equal(await screen.locator('.study-chart').first().locator('polyline').count(), 3);
+    assert.equal(await screen.locator('.study-chart').first().locator('.study-sample').count(), 1);
+    assert.match(await screen.innerText(), /fewer than 3 seeds/);
+    assert.ok((await screen.innerText()).includes(HOSTILE));
+    await screen.locator('[data-action=stopStudy]').click();
+    await first.locator('[data-action=openStudyRun]').first().click();
+    assert.deepEqual((await panel.posted()).slice(-2), [{ type: 'stopStudy' }, { type: 'openStudyRun', run: 0 }]);
+    assert.equal((await panel.kept() as PanelState).study, '/pictures/.thaw/studies/study-1', 'for a reload');
+
+    await panel.send({ type: 'study', study: makeStudySnapshot({ state: 'finished', name: HOSTILE }), samples: [{ dataset: 0, thumbnail }] });
+    assert.equal(await screen.locator('.state').innerText(), 'Finished, 24 of 24 runs done');
+    assert.match(await first.locator('td').nth(0).innerText(), /bootstrap, 3 seeds/);
+    assert.match(await screen.locator('.verdict').innerText(), /Colour against gray\s*Colour is better: Hymenoptera, freeze; Hymenoptera, finetune/);
+    assert.equal(await first.locator('.strong').count(), 2, 'colour is better than gray, whichever the strategy');
+    assert.equal(await screen.locator('.study-pairs tbody tr').count(), 8);
+    assert.equal(await screen.locator('[data-action=stopStudy], [data-action=resumeStudy]').count(), 0);
+    await screen.locator('[data-action=exportStudy]').click();
+    assert.deepEqual((await panel.posted()).at(-1), { type: 'exportStudy' });
+    await panel.close();
+  });
+
+  test('a study that was interrupted offers to resume, a failed run says why, and an unreadable study is named', async () => {
+    const panel = await PanelPage.open();
+    const interrupted = makeStudySnapshot({ state: 'interrupted', done: 4 });
+    const runs = interrupted.record.runs.map((run, index) => (index === 4 ? { ...run, state: 'failed' as const, failure: { code: 'diverged', message: 'The loss stopped being a number', next: 'Train with freeze' } } : run));
+    await panel.send({ type: 'study', study: { ...interrupted, record: { ...interrupted.record, runs } }, samples: [] });
+    await panel.send({ type: 'show', tab: 'study' });
+    const screen = panel.page.locator('#screen-study');
+    assert.match(await screen.locator('.state').innerText(), /^Interrupted, 5 of 24 runs done$/);
+    assert.match(await screen.locator('.study-failures').innerText(), /pets, freeze, colour, seed 0: The loss stopped being a number\. Train with freeze\./);
+    await screen.locator('[data-action=resumeStudy]').click();
+    assert.deepEqual((await panel.posted()).at(-1), { type: 'resumeStudy' });
+    await panel.send({ type: 'study', study: interrupted, samples: [], cannotTrain: 'Nothing trains in Restricted Mode' });
+    assert.equal(await screen.locator('[data-action=resumeStudy]').count(), 0);
+    await panel.send({ type: 'study', study: { directory: interrupted.directory, id: 'study-1', reason: 'study.json is not valid JSON' }, samples: [] });
+    assert.match(await screen.innerText(), /study-1 can't be read: study\.json is not valid JSON\./);
+    await panel.close();
+  });
+
   test('walks its tabs by arrow keys and remembers the tab', async () => {
     const panel = await PanelPage.open();
     await panel.page.locator('#tab-run').focus();
@@ -534,7 +600,7 @@ describe('the panel', () => {
     assert.deepEqual((await panel.posted()).at(-1), { type: 'state', state: { version: 1, tab: 'compare', compared: [], hidden: [] } });
     await panel.page.keyboard.press('Home');
     assert.equal(await panel.page.locator('#screen-run').isVisible(), true);
-    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1, -1, -1]);
+    assert.deepEqual(await panel.page.locator('[role=tab]').evaluateAll((tabs) => tabs.map((tab) => (tab as HTMLElement).tabIndex)), [0, -1, -1, -1, -1]);
     await panel.close();
   });
 

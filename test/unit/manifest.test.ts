@@ -49,7 +49,7 @@ test('the palette offers the commands and hides those of views', () => {
   const hidden = palette.filter(({ when }) => when === 'false').map(({ command }) => command);
   assert.deepEqual(hidden.sort(), Object.entries(COMMANDS).filter(([, { palette: shown }]) => !shown).map(([id]) => id).sort());
   assert.deepEqual(Object.values(COMMANDS).filter(({ palette: shown }) => shown).map(({ title }) => title), [
-    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Which Strategy?', 'Compare Runs…', 'Classify Image', 'Export Model…', 'Open Run', 'Stop Training',
+    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Which Strategy?', 'Compare Runs…', 'Run Study…', 'Open Study…', 'Classify Image', 'Export Model…', 'Open Run', 'Stop Training',
     'Delete Run', 'Show Log', 'Set Up Engine', 'Set Up GPU…', 'Use Existing TensorFlow…', 'Check Set-up', 'Manage Weights…', 'Clear Cache',
   ]);
 });
@@ -63,7 +63,7 @@ test('menus name declared commands and submenus only', () => {
   }
 });
 
-test('a folder in the explorer has the submenu Thaw with four entries, an image with one', () => {
+test('a folder in the explorer has the submenu Thaw with five entries, an image with one', () => {
   const [folder, image, ...others] = contributes.menus['explorer/context'] ?? [];
   assert.deepEqual(folder, { submenu: 'thaw.folder', when: 'explorerResourceIsFolder', group: '4_thaw@1' });
   assert.equal(image?.submenu, 'thaw.image');
@@ -72,7 +72,7 @@ test('a folder in the explorer has the submenu Thaw with four entries, an image 
   for (const file of ['a.txt', 'a.jpg.txt', 'a.heic', 'jpg']) assert.doesNotMatch(path.extname(file), new RegExp(extensions ?? '', 'i'));
   assert.deepEqual(others, []);
   assert.equal(translated(contributes.submenus[0]?.label ?? ''), 'Thaw');
-  assert.deepEqual(contributes.menus['thaw.folder']?.map(({ command }) => command), ['thaw.trainWithFreeze', 'thaw.trainWithFinetune', 'thaw.compareFreezeAndFinetune', 'thaw.whichStrategy']);
+  assert.deepEqual(contributes.menus['thaw.folder']?.map(({ command }) => command), ['thaw.trainWithFreeze', 'thaw.trainWithFinetune', 'thaw.compareFreezeAndFinetune', 'thaw.whichStrategy', 'thaw.runStudy']);
   assert.deepEqual(contributes.menus['thaw.image']?.map(({ command }) => command), ['thaw.classifyImage']);
 });
 

@@ -10,6 +10,7 @@ import { parseHostMessage } from '../../src/webview/hostMessages.js';
 import { majorityBaseline, runView, secondsElapsed, secondsLeft, shortened } from '../../src/webview/runView.js';
 import { throttle } from '../../src/webview/throttle.js';
 import { DATA, epochEvents, phase, snapshot, START, stepAfter } from '../harness/snapshots.js';
+import { makeStudySnapshot } from '../harness/studies.js';
 
 const view = (run: RunSnapshot, more: Partial<Parameters<typeof runView>[1]> = {}) =>
   runView(run, { now: START + 31_000, stopping: false, timeOfDay: (time) => new Date(time).toISOString().slice(11, 19), ...more });
@@ -251,7 +252,7 @@ describe('messages from the host', () => {
     for (const message of [
       { type: 'run', run: undefined, now: 1 }, { type: 'run', run: snapshot(), now: 1, note: 'x' }, { type: 'run', run: { directory: '/r', id: 'r', reason: 'gone' }, now: 1 },
       { type: 'comparison', comparison: undefined, reason: 'none' }, { type: 'comparison', comparison: { runs: [snapshot()], pairs: [], verdict: { title: 't', body: [] } } },
-      { type: 'show', tab: 'compare' },
+      { type: 'show', tab: 'compare' }, { type: 'show', tab: 'study' }, { type: 'study', study: makeStudySnapshot(), samples: [{ dataset: 0, thumbnail: '' }] }, { type: 'study', study: undefined, samples: [] },
     ]) assert.equal(parseHostMessage(message), message);
   });
 
@@ -259,8 +260,8 @@ describe('messages from the host', () => {
     const run = snapshot();
     for (const message of [
       undefined, null, 5, 'run', [], {}, { type: 'other' }, { type: 'run', run: {}, now: 1 }, { type: 'run', run, now: '1' }, { type: 'run', run: { ...run, epochs: {} }, now: 1 },
-      { type: 'run', run: { ...run, epochs: [{ ...epochEvents('freeze', 1)[0], train: 1 }] }, now: 1 }, { type: 'show', tab: 'study' },
-      { type: 'comparison', comparison: { runs: [{}], pairs: [], verdict: { title: '', body: [] } } }, { type: 'comparison', comparison: { runs: [], pairs: [] } },
+      { type: 'run', run: { ...run, epochs: [{ ...epochEvents('freeze', 1)[0], train: 1 }] }, now: 1 }, { type: 'show', tab: 'data' },
+      { type: 'study', study: { directory: '/s', record: {} }, samples: [] }, { type: 'study', study: undefined }, { type: 'comparison', comparison: { runs: [{}], pairs: [], verdict: { title: '', body: [] } } }, { type: 'comparison', comparison: { runs: [], pairs: [] } },
     ]) assert.equal(parseHostMessage(message), undefined, JSON.stringify(message));
   });
 });

@@ -15,11 +15,12 @@ import { defaultWorkspace } from '../../runs/datasetFolder.js';
 import { runsFolderFor } from '../../runs/runFolder.js';
 import { exportStudy, STUDY_FORMATS, type StudyFormat } from '../../study/export.js';
 import { isUnreadableStudy, readStudySnapshot } from '../../study/snapshot.js';
-import { studiesFolderFor, StudyWriter } from '../../study/studyFolder.js';
+import { readStudyRecord, resolveStored, studiesFolderFor, StudyWriter } from '../../study/studyFolder.js';
 import { startStudy } from '../../study/startStudy.js';
 import { intervalName } from '../../study/verdict.js';
 import { writeFileAtomic } from '../../storage/atomicFile.js';
 import { recipeNamed } from '../../training/recipes.js';
+import { sampleImages } from '../sampleImages.js';
 import { runStudy, type StudyEvent } from '../study.js';
 import { InterruptSignal, printJson, wholeNumber, type Command } from './command.js';
 import { ProgressLine } from './progressLine.js';
@@ -31,7 +32,7 @@ export const studyCommand: Command = async (args) => {
     options: {
       strategies: { type: 'string', default: 'freeze,finetune' }, colour: { type: 'string', default: 'rgb,gray' }, backbones: { type: 'string', default: DEFAULT_BACKBONE },
       seeds: { type: 'string', default: '3' }, recipe: { type: 'string', default: 'default' }, minutes: { type: 'string' }, runs: { type: 'string' },
-      new: { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
+      new: { type: 'boolean', default: false }, samples: { type: 'string' }, json: { type: 'boolean', default: false },
       export: { type: 'string' }, out: { type: 'string' }, 'compare-with': { type: 'string' },
     },
   });
@@ -39,7 +40,9 @@ export const studyCommand: Command = async (args) => {
   const [first] = positionals;
   if (first === undefined) throw new ThawError('input', 'bad-arguments', 'FOLDER is missing', 'Give dataset folders, or the folder of a study');
   if (existsSync(path.join(first, 'study.json'))) {
-    await show(path.resolve(first), output);
+    const samples = wholeNumber(values.samples, '--samples', 1, 24);
+    if (samples === undefined) await show(path.resolve(first), output);
+    else await printSamples(path.resolve(first), samples);
     return EXIT.done;
   }
   const runs = values.runs === undefined ? undefined : path.resolve(values.runs);
@@ -116,7 +119,7 @@ async function execute(directory: string, options: Output & { readonly resumed: 
       nonce, environment: process.env, stopRequested: () => interrupt.requested,
       onEvent: (event) => {
         if (json) printEvent(event, writer.record);
-        else if (progress !== undefined) showEvent(event, writer.record, progress);
+        else if (progress !== undefined) showStudyEvent(event, writer.record, progress);
       },
     });
   } finally {
@@ -149,6 +152,17 @@ async function show(directory: string, { json, reference, file }: Output): Promi
   });
 }
 
+/** Some images of each dataset as small pictures, made anew: a JSON line each, for the editor, which decodes none itself. */
+async function printSamples(directory: string, count: number): Promise<void> {
+  const read = await readStudyRecord(directory);
+  if ('reason' in read) throw new ThawError('input', 'study-unreadable', `The study ${directory} can't be read: ${read.reason}`, 'Start a new study');
+  for (const [dataset, { path: stored }] of read.record.plan.datasets.entries()) {
+    for await (const { class: name, jpeg } of sampleImages(resolveStored(stored, directory), count)) {
+      printJson({ type: 'sample', dataset, class: name, thumbnail: Buffer.from(jpeg).toString('base64') });
+    }
+  }
+}
+
 function failuresOf({ record }: StudySnapshot): unknown[] {
   return record.runs.flatMap(({ state, failure, seed, ...place }) => (state === 'failed' ? [{ ...jsonPlace(place, record), seed, failure: failure ?? null }] : []));
 }
@@ -174,7 +188,8 @@ function printEvent(event: StudyEvent, record: StudyRecord): void {
   }
 }
 
-function showEvent(event: StudyEvent, record: StudyRecord, progress: ProgressLine): void {
+/** A study's events as lines. */
+export function showStudyEvent(event: StudyEvent, record: StudyRecord, progress: ProgressLine): void {
   const place = ({ dataset, strategy, colour, backbone }: Pick<StudyCell, 'dataset' | 'strategy' | 'colour' | 'backbone'>): string => [
     record.plan.datasets[dataset]?.name ?? '', ...(record.plan.backbones.length > 1 ? [backbone] : []), strategyName({ strategy, colour }, ENGLISH),
   ].join(', ');
