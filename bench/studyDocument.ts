@@ -1,0 +1,41 @@
+// docs/study.md: its tables, made of a committed summary of a study, so that they can be rebuilt without training anything again.
+import * as v from 'valibot';
+import { ENGLISH } from '../src/protocol/localiser.js';
+import { studyRecordSchema, type StudySnapshot } from '../src/protocol/study.js';
+import { exportStudy } from '../src/study/export.js';
+import { studyFacts } from '../src/study/tables.js';
+
+const BEGIN = '<!-- The lines from here on are made by `npm run bench:study`, of study.json. -->';
+const END = '<!-- To here. -->';
+
+/** What docs/study.json holds: what the tables are made of, and no path of the machine. */
+export const studySummarySchema = v.strictObject({
+  record: studyRecordSchema,
+  datasets: v.array(v.nullable(v.strictObject({ train: v.number(), validation: v.number(), test: v.number(), classes: v.number() }))),
+  device: v.nullable(v.string()),
+});
+export type StudySummary = v.InferOutput<typeof studySummarySchema>;
+
+export function summaryOf({ record, datasets, device }: StudySnapshot): StudySummary {
+  const plan = { ...record.plan, datasets: record.plan.datasets.map(({ name }) => ({ name, path: name, runs: 'runs' })) };
+  const { failure: _failure, ...rest } = record; // what went wrong may name files
+  const runs = record.runs.map(({ failure: _reason, ...run }) => run);
+  return { record: { ...rest, plan, runs }, datasets: datasets.map((dataset) => dataset ?? null), device: device ?? null };
+}
+
+export function snapshotOf({ record, datasets, device }: StudySummary): StudySnapshot {
+  return { directory: '', record, state: record.state, datasets: datasets.map((dataset) => dataset ?? undefined), curves: [], ...(device !== null && { device }) };
+}
+
+/** The document with its tables made anew; what people wrote around them stays. */
+export function studyDocument(document: string, summary: StudySummary): string {
+  const study = snapshotOf(summary);
+  const seconds = summary.record.runs.reduce((sum, run) => sum + (run.seconds ?? 0), 0);
+  const made = [
+    BEGIN, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${summary.record.runs.filter(({ state }) => state === 'finished').length} runs, ${Math.round(seconds / 60)} minutes, of which the estimate had said ${Math.round((summary.record.estimate?.seconds ?? 0) / 60)}.`,
+    '', exportStudy(study, 'markdown', { l10n: ENGLISH, reference: true }).trimEnd(), '', END,
+  ].join('\n');
+  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
+  if (from < 0 || to < from) return `${document === '' ? '# The study, repeated' : document.trimEnd()}\n\n${made}\n`;
+  return document.slice(0, from) + made + document.slice(to + END.length);
+}

@@ -1,0 +1,30 @@
+// The tables of docs/study.md can be rebuilt from the committed summary, and hold no path of the machine that made them.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import * as v from 'valibot';
+import { studyDocument, studySummarySchema, summaryOf } from '../../bench/studyDocument.js';
+import { makeStudySnapshot } from '../harness/studies.js';
+
+const summaryFile = path.join(process.cwd(), 'docs', 'study.json');
+
+test('a summary makes the tables again, whatever stands around them', () => {
+  const study = makeStudySnapshot({ state: 'finished' });
+  const dataset = { ...study.record.plan.datasets[0]!, path: '/home/somebody/pictures', runs: '/home/somebody/runs' };
+  const summary = summaryOf({ ...study, record: { ...study.record, plan: { ...study.record.plan, datasets: [dataset, study.record.plan.datasets[1]!] } } });
+  const stored = JSON.stringify(summary);
+  assert.ok(!stored.includes('somebody'));
+  const read = v.parse(studySummarySchema, JSON.parse(stored));
+  const first = studyDocument('', read);
+  assert.match(first, /\| Hymenoptera \(244 train, 150 val, 2 classes\) \| \*\*\.960\*\* \[\.927–\.987\] \/ \.961 \|/);
+  assert.equal(studyDocument(first, read), first);
+  const written = first.replace('# The study, repeated', '# The study\n\nWords of a person.').trimEnd() + '\n\nMore words.\n';
+  assert.equal(studyDocument(written, read), written);
+  assert.notEqual(studyDocument(written.replace('.960', '.999'), read).includes('.999'), true);
+});
+
+test('docs/study.md is what its summary makes', { skip: !existsSync(summaryFile) && 'the study has not been run yet' }, () => {
+  const document = readFileSync(path.join(process.cwd(), 'docs', 'study.md'), 'utf8');
+  assert.equal(studyDocument(document, v.parse(studySummarySchema, JSON.parse(readFileSync(summaryFile, 'utf8')))), document);
+});
