@@ -13,6 +13,7 @@ export const COMMANDS = {
   'thaw.openStudy': { title: 'Open Study…', palette: true },
   'thaw.classifyImage': { title: 'Classify Image', palette: true },
   'thaw.exportModel': { title: 'Export Model…', palette: true },
+  'thaw.showRecipe': { title: 'Show Recipe', palette: true },
   'thaw.openRun': { title: 'Open Run', palette: true },
   'thaw.stopTraining': { title: 'Stop Training', palette: true },
   'thaw.deleteRun': { title: 'Delete Run', palette: true },

@@ -7,12 +7,13 @@ import { deleteRun } from '../runs/deleteRun.js';
 import { stopRun } from '../runs/stopRun.js';
 import { runDirectoryOf, selectedRuns } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
+import { showRecipe } from './chooseRecipe.js';
 import { pickRun, pickRunsToCompare } from './pickRuns.js';
 import { isLive, isReadable, runTitle } from './runLabels.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
 
-export function register(_context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.openRun' | 'thaw.compareRuns' | 'thaw.stopTraining' | 'thaw.deleteRun' | 'thaw.revealRun' | 'thaw.showLog'> {
+export function register(_context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.openRun' | 'thaw.showRecipe' | 'thaw.compareRuns' | 'thaw.stopTraining' | 'thaw.deleteRun' | 'thaw.revealRun' | 'thaw.showLog'> {
   /** The run given, when it is one of the open folders' runs; else one that the person picks. */
   const chosenRun = async (argument: unknown, title: string, wanted: Parameters<typeof pickRun>[2], none: string): Promise<string | undefined> => {
     const given = runDirectoryOf(argument);
@@ -22,6 +23,11 @@ export function register(_context: vscode.ExtensionContext, services: Services):
     'thaw.openRun': async (argument) => {
       const directory = await chosenRun(argument, vscode.l10n.t('Open Run'), () => true, vscode.l10n.t('There is no run yet.'));
       if (directory !== undefined) services.panels.openRun(directory);
+    },
+    'thaw.showRecipe': async (argument) => {
+      const directory = await chosenRun(argument, vscode.l10n.t('Show Recipe'), () => true, vscode.l10n.t('There is no run yet.'));
+      const run = directory === undefined ? undefined : services.runs.get(directory);
+      if (run !== undefined && isReadable(run)) await showRecipe(run.record.configuration.recipe, run.record.configuration.strategy);
     },
     'thaw.compareRuns': async (row, selection) => {
       const given = selectedRuns(row, selection);

@@ -9,11 +9,12 @@ import type { Classification } from '../protocol/classification.js';
 import type { Comparison } from '../protocol/comparison.js';
 import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
 import { translateRecorded } from '../protocol/recordedText.js';
-import type { Strategy } from '../protocol/run.js';
+import type { RunRecord, Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { compareRuns } from '../runs/compareRuns.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
 import { readPredictions } from '../runs/readRun.js';
+import { RECIPE_NAMES, recipeNamed, strategiesOf } from '../training/recipes.js';
 import { inBackground } from './errorReport.js';
 import { panelHtml } from './panelHtml.js';
 import { pickRunsToCompare } from './pickRuns.js';
@@ -273,7 +274,7 @@ class RunPanel {
         if (run) await this.#train(run, { configuration: run.record.configuration });
         return;
       case 'train':
-        if (run) await this.#train(run, { strategy: message.strategy });
+        if (run) await this.#train(run, { configuration: otherStrategy(run.record.configuration, message.strategy) });
         else await vscode.commands.executeCommand(message.strategy === 'freeze' ? 'thaw.trainWithFreeze' : 'thaw.trainWithFinetune');
         return;
       case 'trainAdvised':
@@ -340,7 +341,9 @@ class RunPanel {
   /** With the network that was measured, which may not be the one chosen since. */
   async #trainAdvised({ dataset, network: { colour, backbone, weights } }: Advice, strategy: Strategy): Promise<void> {
     if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
-    this.services.panels.openRun(await startRun(this.services, dataset.path, { strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) } }));
+    this.services.panels.openRun(await startRun(this.services, dataset.path, {
+      strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) }, recipe: recipeNamed('default', strategy, backbone),
+    }));
   }
 
   #snapshot(): RunSnapshot | undefined {
@@ -434,4 +437,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       },
     }),
   );
+}
+
+/** The same network on the same images by another strategy, by the recipe of the same name where that is one of Thaw's. */
+function otherStrategy(configuration: RunRecord['configuration'], strategy: Strategy): RunRecord['configuration'] {
+  const name = RECIPE_NAMES.find((known) => known === configuration.recipe.name && strategiesOf(known).includes(strategy)) ?? 'default';
+  return { ...configuration, strategy, recipe: recipeNamed(name, strategy, configuration.backbone) };
 }

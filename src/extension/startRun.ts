@@ -3,19 +3,18 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { ThawError } from '../protocol/errors.js';
-import type { Colour, RunRecord, Strategy } from '../protocol/run.js';
+import type { Colour, Recipe, RunRecord, Strategy } from '../protocol/run.js';
 import { storedDatasetPath } from '../runs/datasetFolder.js';
 import { launchTrainer } from '../runs/launch.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../runs/runFolder.js';
-import { defaultRecipe } from '../training/recipes.js';
-import { DEFAULT_NETWORK, type Network } from './chooseNetwork.js';
+import type { Network } from './chooseNetwork.js';
 import { plainName } from './plainText.js';
 import { isLive, isReadable } from './runLabels.js';
 import { workspaceFolderHolding } from './runStore.js';
 import type { Services } from './services.js';
 
-/** What to train: a strategy with its best known recipe, or exactly what an earlier run did. */
-export type RunRequest = { readonly strategy: Strategy; /** Else the default. */ readonly network?: Network; /** Else rgb. */ readonly colour?: Colour } | { readonly configuration: RunRecord['configuration'] };
+/** What to train, or exactly what an earlier run did. */
+export type RunRequest = { readonly strategy: Strategy; readonly network: Network; readonly colour: Colour; readonly recipe: Recipe } | { readonly configuration: RunRecord['configuration'] };
 
 /**
  * Makes a run on a dataset folder and launches its trainer; returns the run's folder. Trust and engine have been seen to.
@@ -24,7 +23,7 @@ export type RunRequest = { readonly strategy: Strategy; /** Else the default. */
 export async function startRun(services: Services, dataset: string, request: RunRequest): Promise<string> {
   const workspace = workspaceFolderHolding(dataset);
   if (workspace === undefined) throw outsideWorkspace(dataset);
-  const configuration = 'configuration' in request ? request.configuration : defaultConfiguration(request.strategy, request.network ?? DEFAULT_NETWORK, request.colour ?? 'rgb');
+  const configuration = 'configuration' in request ? request.configuration : newConfiguration(request);
   const now = new Date();
   const runsFolder = runsFolderFor(workspace);
   const record: RunRecord = {
@@ -79,6 +78,6 @@ export async function untilInLine(services: Services, directory: string): Promis
   }
 }
 
-function defaultConfiguration(strategy: Strategy, network: Network, colour: Colour): RunRecord['configuration'] {
-  return { strategy, ...network, colour, seed: 0, splitSeed: 0, recipe: defaultRecipe(strategy, network.backbone) };
+function newConfiguration({ strategy, network, colour, recipe }: Exclude<RunRequest, { readonly configuration: unknown }>): RunRecord['configuration'] {
+  return { strategy, ...network, colour, seed: 0, splitSeed: 0, recipe };
 }

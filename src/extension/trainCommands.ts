@@ -2,16 +2,18 @@
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import type { Colour, Strategy } from '../protocol/run.js';
+import { STRATEGIES, type Colour, type Strategy } from '../protocol/run.js';
 import { chooseColour, colourName, rememberedColour } from './chooseColour.js';
+import { chooseRecipe, DEFAULT_RECIPE, recipeArguments, recipeFor, recipeName, rememberedRecipe, strategiesFor, type RecipeChoice } from './chooseRecipe.js';
 import { chooseNetwork, networkArguments, networkName, rememberedNetwork, type Network } from './chooseNetwork.js';
 import { runCli } from './cliProcess.js';
 import { folderOf } from './commandTarget.js';
 import type { CommandHandlers } from './commandTable.js';
+import { reportError } from './errorReport.js';
 import { pickDataset } from './pickDataset.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
-import { startRun, untilInLine } from './startRun.js';
+import { startRun, untilInLine, type RunRequest } from './startRun.js';
 import { estimateSchema, questionBefore, strategyChoices, type EstimateState, type StrategyChoice } from './trainingPlan.js';
 import { requireTrust } from './trust.js';
 
@@ -21,7 +23,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     if (!await requireTrust()) return undefined;
     const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Train with {0}', strategy));
     if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-    const directory = await startRun(services, folder, { strategy, ...remembered() });
+    const directory = await startRun(services, folder, await planned(strategy, remembered()));
     services.panels.openRun(directory);
     return directory;
   };
@@ -34,7 +36,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
       const chosen = await pickStrategy(services, folder, context.workspaceState);
       if (chosen === undefined) return undefined;
-      const directory = await startRun(services, folder, chosen);
+      const directory = await startRun(services, folder, await planned(chosen.strategy, chosen));
       services.panels.openRun(directory);
       return directory;
     },
@@ -42,10 +44,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Compare Freeze and Finetune'));
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const freeze = await startRun(services, folder, { strategy: 'freeze', ...remembered() });
+      const freeze = await startRun(services, folder, await planned('freeze', remembered()));
       services.panels.openComparison([freeze]);
       if (!await untilInLine(services, freeze)) return [freeze];
-      const finetune = await startRun(services, folder, { strategy: 'finetune', ...remembered() }); // it waits in line for the device, and starts by itself
+      const finetune = await startRun(services, folder, await planned('finetune', remembered())); // it waits in line for the device, and starts by itself
       services.panels.openComparison([freeze, finetune]);
       return [freeze, finetune];
     },
@@ -56,13 +58,14 @@ export function register(context: vscode.ExtensionContext, services: Services): 
 interface Input {
   readonly network: Network;
   readonly colour: Colour;
+  readonly recipe: RecipeChoice;
 }
 
 function rememberedInput(memory: vscode.Memento): Input {
-  return { network: rememberedNetwork(memory), colour: rememberedColour(memory) };
+  return { network: rememberedNetwork(memory), colour: rememberedColour(memory), recipe: rememberedRecipe(memory) };
 }
 
-type Other = 'another network' | 'another colour' | 'advice';
+type Other = 'another network' | 'another colour' | 'another recipe' | 'advice';
 
 type Row = vscode.QuickPickItem & (Partial<StrategyChoice> | { readonly other: Other });
 
@@ -70,10 +73,25 @@ interface Plan extends Input {
   readonly strategy: Strategy;
 }
 
+/** What a strategy asked for by name does: by the recipe last chosen, or by the default where that one is a file for another strategy. */
+async function planned(strategy: Strategy, { network, colour, recipe }: Input): Promise<RunRequest> {
+  const fits = (await strategiesFor(recipe)).includes(strategy);
+  return {
+    strategy, colour,
+    network: strategy === 'scratch' ? { backbone: network.backbone } : network, // what starts at random has no weights of anybody's
+    recipe: await recipeFor(fits ? recipe : DEFAULT_RECIPE, strategy, network.backbone),
+  };
+}
+
 /** Offers the strategies, each with when to choose it and how long it takes here, another network, and gray; asks again before a long run. */
 async function pickStrategy(services: Services, folder: string, memory: vscode.Memento): Promise<Plan | undefined> {
   for (let input = rememberedInput(memory); ;) {
-    const chosen = await pickStrategyFor(services, folder, input);
+    const strategies = await strategiesFor(input.recipe).catch((error: unknown) => {
+      reportError(services.log, error);
+      input = { ...input, recipe: DEFAULT_RECIPE };
+      return STRATEGIES;
+    });
+    const chosen = await pickStrategyFor(services, folder, input, strategies);
     switch (chosen) {
       case undefined: return undefined;
       case 'advice':
@@ -81,24 +99,30 @@ async function pickStrategy(services: Services, folder: string, memory: vscode.M
         return undefined;
       case 'another network': input = { ...input, network: await chooseNetwork(services, memory) ?? input.network }; break;
       case 'another colour': input = { ...input, colour: await chooseColour(memory) ?? input.colour }; break;
-      // A network that starts at random has no weights of anybody's.
-      case 'scratch': return { ...input, network: { backbone: input.network.backbone }, strategy: chosen };
+      case 'another recipe': {
+        const recipe = await chooseRecipe(services, memory, input.network.backbone);
+        if (recipe === 'shown') return undefined;
+        input = { ...input, recipe: recipe ?? input.recipe };
+        break;
+      }
       default: return { ...input, strategy: chosen };
     }
   }
 }
 
-async function pickStrategyFor(services: Services, folder: string, input: Input): Promise<Strategy | Other | undefined> {
+async function pickStrategyFor(services: Services, folder: string, input: Input, strategies: readonly Strategy[]): Promise<Strategy | Other | undefined> {
   const estimating = new AbortController();
   let estimate: EstimateState = 'estimating';
   const picker = vscode.window.createQuickPick<Row>();
   const rows = (): Row[] => [
-    ...strategyChoices(estimate, vscode.l10n),
+    ...strategyChoices(strategies, estimate, vscode.l10n),
     { label: vscode.l10n.t('Which strategy?'), detail: vscode.l10n.t('Measures the images first, in half a minute, and says which to choose and why.'), other: 'advice' },
     { label: vscode.l10n.t('Network'), kind: vscode.QuickPickItemKind.Separator },
     { label: `$(chip) ${networkName(input.network)}`, description: vscode.l10n.t('choose another…'), other: 'another network', alwaysShow: true },
     { label: vscode.l10n.t('Images'), kind: vscode.QuickPickItemKind.Separator },
     { label: `$(symbol-color) ${colourName(input.colour)}`, description: vscode.l10n.t('colour or gray…'), other: 'another colour', alwaysShow: true },
+    { label: vscode.l10n.t('Recipe'), kind: vscode.QuickPickItemKind.Separator },
+    { label: `$(settings) ${recipeName(input.recipe)}`, description: vscode.l10n.t('choose another, or change it…'), other: 'another recipe', alwaysShow: true },
   ];
   const draw = (): void => {
     const active = picker.activeItems[0]?.label;
@@ -145,9 +169,9 @@ async function waitForEstimate(measured: Promise<void>): Promise<boolean> {
 }
 
 /** Never throws: a run can start without an estimate, and the run itself says what is wrong with the folder. */
-async function measure(services: Services, folder: string, { network, colour }: Input, signal: AbortSignal): Promise<EstimateState> {
+async function measure(services: Services, folder: string, { network, colour, recipe }: Input, signal: AbortSignal): Promise<EstimateState> {
   try {
-    const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--colour', colour, '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
+    const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--colour', colour, ...recipeArguments(recipe), '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
     return v.parse(estimateSchema, line);
   } catch (error) {
     if (!signal.aborted) services.log.warn(`No estimate for ${folder}: ${error instanceof Error ? error.message : String(error)}`);

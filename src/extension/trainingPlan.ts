@@ -1,15 +1,16 @@
 // What a person weighs before a run: which strategy, and how long it will take. Words and rules only, no `vscode`.
 import * as v from 'valibot';
 import type { Localiser } from '../protocol/localiser.js';
-import { STRATEGIES, type Strategy } from '../protocol/run.js';
+import type { Strategy } from '../protocol/run.js';
 
-/** What `thaw estimate FOLDER --json` prints; measured on two batches. */
+/** What `thaw estimate FOLDER --json` prints; measured on a few batches. */
 const seconds = v.object({ seconds: v.pipe(v.number(), v.finite(), v.minValue(0)) });
 export const estimateSchema = v.object({
-  freeze: seconds,
-  finetune: seconds,
-  scratch: seconds,
-  device: v.union([v.string(), v.object({ kind: v.picklist(['gpu', 'cpu']), name: v.string() })]),
+  freeze: v.optional(seconds),
+  finetune: v.optional(seconds),
+  scratch: v.optional(seconds),
+  /** In plain words: `CPU (2 threads)`, or a GPU's name. */
+  device: v.string(),
 });
 export type Estimate = v.InferOutput<typeof estimateSchema>;
 
@@ -27,13 +28,15 @@ export interface StrategyChoice {
   readonly detail: string;
 }
 
-export function strategyChoices(estimate: EstimateState, l10n: Localiser): StrategyChoice[] {
-  return STRATEGIES.map((strategy) => ({
-    strategy,
-    label: strategy,
-    description: estimate === 'estimating' ? l10n.t('estimating') : estimate === 'unknown' ? '' : estimateText(estimate, strategy, l10n),
-    detail: whenToChoose(strategy, l10n),
-  }));
+/** @param strategies those that the recipe is for */
+export function strategyChoices(strategies: readonly Strategy[], estimate: EstimateState, l10n: Localiser): StrategyChoice[] {
+  return strategies.map((strategy) => ({ strategy, label: strategy, description: describe(strategy, estimate, l10n), detail: whenToChoose(strategy, l10n) }));
+}
+
+function describe(strategy: Strategy, estimate: EstimateState, l10n: Localiser): string {
+  if (estimate === 'estimating') return l10n.t('estimating');
+  const seconds = estimate === 'unknown' ? undefined : estimate[strategy]?.seconds;
+  return estimate === 'unknown' || seconds === undefined ? '' : estimateText(seconds, estimate.device, l10n);
 }
 
 function whenToChoose(strategy: Strategy, l10n: Localiser): string {
@@ -45,10 +48,9 @@ function whenToChoose(strategy: Strategy, l10n: Localiser): string {
 }
 
 /** `about 12 min on this CPU` */
-export function estimateText(estimate: Estimate, strategy: Strategy, l10n: Localiser): string {
-  const time = roughTime(estimate[strategy].seconds, l10n);
-  const kind = typeof estimate.device === 'string' ? estimate.device : estimate.device.kind;
-  return /^gpu\b/i.test(kind) ? l10n.t('about {0} on this GPU', time) : l10n.t('about {0} on this CPU', time);
+export function estimateText(seconds: number, device: string, l10n: Localiser): string {
+  const time = roughTime(seconds, l10n);
+  return device.startsWith('CPU') ? l10n.t('about {0} on this CPU', time) : l10n.t('about {0} on this GPU', time);
 }
 
 /** A time as exact as an estimate is: `20 s`, `12 min`, `2.5 h`. */
@@ -61,6 +63,7 @@ export function roughTime(duration: number, l10n: Localiser): string {
 
 /** The question to ask before a run of this strategy, or undefined when it may start at once. */
 export function questionBefore(strategy: Strategy, estimate: EstimateState, l10n: Localiser): string | undefined {
-  if (typeof estimate === 'string' || estimate[strategy].seconds <= ASK_ABOVE_SECONDS) return undefined;
-  return l10n.t('{0} takes {1}. Train all the same?', strategy, estimateText(estimate, strategy, l10n));
+  const seconds = typeof estimate === 'string' ? undefined : estimate[strategy]?.seconds;
+  if (typeof estimate === 'string' || seconds === undefined || seconds <= ASK_ABOVE_SECONDS) return undefined;
+  return l10n.t('{0} takes {1}. Train all the same?', strategy, estimateText(seconds, estimate.device, l10n));
 }

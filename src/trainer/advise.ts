@@ -79,17 +79,18 @@ export async function advise(request: AdviseRequest): Promise<Advice | undefined
     const measured = await job.measure();
     if (measured === undefined || stopped()) return undefined;
     onProgress?.({ message: 'Estimating how long training takes' });
-    const { freeze, finetune: whole } = await estimate(request.dataset, network, environment);
+    const recipes = (['freeze', 'finetune'] as const).map((strategy) => recipeNamed('default', strategy, network.backbone));
+    const { seconds: [freeze = NaN, finetune = NaN] } = await estimate(request.dataset, network, recipes, environment);
     const pilot = request.pilot && !stopped() ? await job.pilot() : undefined;
     if (stopped()) return undefined;
-    const measurements: Measurements = { ...measured, ...(pilot !== undefined && { pilot }), seconds: { freeze: freeze.seconds, finetune: whole.seconds } };
+    const measurements: Measurements = { ...measured, ...(pilot !== undefined && { pilot }), seconds: { freeze, finetune } };
     const decision = decide(measurements);
     const { recommendation, confidence } = decision;
     return {
       schemaVersion: 1,
       dataset: { name: dataset.name, path: dataset.root }, network, device: engine.device.name,
       recommendation, reason: reasonText({ decision, measurements }, ENGLISH), confidence,
-      minutes: (recommendation === 'finetune' ? whole.seconds : freeze.seconds) / 60,
+      minutes: (recommendation === 'finetune' ? finetune : freeze) / 60,
       decision, measurements, seconds: (performance.now() - began) / 1000,
     };
   } finally {

@@ -18,8 +18,8 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/inspect.js')).inspectCommand,
   },
   estimate: {
-    usage: 'estimate FOLDER [--colour rgb|gray] [--backbone NAME | --weights NAME] [--json]',
-    summary: 'how long each strategy would take by the default recipe, measured on two batches',
+    usage: 'estimate FOLDER [--colour rgb|gray] [--backbone NAME | --weights NAME] [--recipe NAME|FILE] [--json]',
+    summary: 'how long each strategy would take, measured on a few batches',
     load: async () => (await import('./commands/estimate.js')).estimateCommand,
   },
   study: {

@@ -7,14 +7,14 @@ import { pixelKey, PixelSource } from '../dataset/pixelSource.js';
 import type { Engine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
 import { ThawError } from '../protocol/errors.js';
-import type { BackboneName, Colour, Recipe } from '../protocol/run.js';
+import type { Colour, Recipe } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { extractFeatures, featureKey } from '../training/features.js';
 import { disposeParameters, finetune, type LabelledImage } from '../training/finetune.js';
 import { featureShape, startHead, trainHead } from '../training/freeze.js';
 import { SeededRandom } from '../training/random.js';
 import { batchFor, needsFeatures } from '../training/recipes.js';
-import { loadBackbone, preprocessingFor, withHead, type Backbone } from './backbone.js';
+import { loadBackbone, preprocessingFor, withHead, type Backbone, type Pretrained } from './backbone.js';
 import { cacheCapBytes } from './environment.js';
 
 /** Of a dataset and a backbone, seconds. */
@@ -37,7 +37,7 @@ export interface Pace {
 export interface PaceOptions {
   readonly engine: Engine;
   readonly folder: string;
-  readonly backbone: BackboneName;
+  readonly network: Pretrained;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -65,11 +65,12 @@ export class PaceMeter {
 
   /** @throws ThawError as training would */
   static async open(options: PaceOptions): Promise<PaceMeter> {
-    const { engine, folder, backbone, environment } = options;
+    const { engine, folder, network: pretrained, environment } = options;
+    const { backbone } = pretrained;
     const began = performance.now();
     const listing = await listDataset(folder);
     const listed = performance.now();
-    const network = await loadBackbone(engine, { backbone, colour: 'rgb' }, environment);
+    const network = await loadBackbone(engine, { ...pretrained, colour: 'rgb' }, environment);
     const loaded = performance.now();
     try {
       const order = [...new SeededRandom(0, 'estimate').permutation(listing.images.length)].flatMap((index) => listing.images[index] ?? []);
@@ -122,7 +123,7 @@ export class PaceMeter {
   /** Share of the images whose features are not in the cache. */
   async missing(colour: Colour): Promise<number> {
     const { sample, source, network, options } = this;
-    const graph = graphFor(options.backbone, network.weights.classes, colour);
+    const graph = graphFor(options.network.backbone, network.weights.classes, colour);
     const found = await Promise.all(sample.map(({ sha256 }) => this.cache.has('features', featureKey(sha256, source.preprocessing.id, network.weights.sha256, graph, options.engine))));
     return found.filter((kept) => !kept).length / Math.max(1, found.length);
   }
@@ -131,7 +132,7 @@ export class PaceMeter {
   async trainingImage(recipe: Recipe): Promise<number> {
     const { body } = recipe;
     if (body === undefined) throw new Error('a recipe without a body');
-    const { options: { engine, backbone }, listing, network, sample, source } = this;
+    const { options: { engine, network: { backbone } }, listing, network, sample, source } = this;
     const graph = graphFor(backbone, listing.classes.length);
     const random = new SeededRandom(0, 'estimate');
     const start = withHead(engine, graph, network, startHead(graph, listing.classes.length, random));
@@ -153,7 +154,7 @@ export class PaceMeter {
 
   /** An epoch of the last layer on features of no meaning. */
   private async headImage(): Promise<number> {
-    const { options: { engine, backbone }, listing } = this;
+    const { options: { engine, network: { backbone } }, listing } = this;
     const graph = graphFor(backbone, listing.classes.length);
     const shape = featureShape(graph);
     const count = 8 * BATCH;

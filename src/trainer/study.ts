@@ -184,7 +184,7 @@ class StudyJob {
         if (this.stopRequested()) throw new Stopped();
         let meter: PaceMeter | undefined;
         try {
-          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), backbone, environment: this.environment });
+          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), network: { backbone }, environment: this.environment });
           paces.set(`${dataset} ${backbone}`, await meter.measure());
           for (const strategy of plan.strategies) {
             const recipe = this.recipeOf({ strategy, backbone });

@@ -214,3 +214,16 @@ export function requireFit(recipe: Recipe, strategy: Strategy): void {
     if (least > largest) throw unfit(`body.resizedCrop.${field} goes from ${least} down to ${largest}`, 'Give the smaller number first');
   }
 }
+
+/** The strategies that a recipe of a file is meant for: those that `requireFit` lets pass. */
+export function fittingStrategies(recipe: Recipe): Strategy[] {
+  return STRATEGIES.filter((strategy) => {
+    try {
+      requireFit(recipe, strategy);
+      return true;
+    } catch (error) {
+      if (error instanceof ThawError && error.code === 'unfit-recipe') return false;
+      throw error;
+    }
+  });
+}

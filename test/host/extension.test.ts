@@ -157,6 +157,31 @@ describe('training', () => {
     await eventually(() => tabLabels().find((label) => label === 'freeze on pictures'), 'the panel\'s title', 10_000);
   });
 
+  it('Show Recipe opens what a run used as a file to change, checked by the schema, which the workspace then offers', async function () {
+    this.timeout(240_000);
+    const directory = await vscode.commands.executeCommand<string>('thaw.trainWithFreeze', pictures());
+    const { recipe } = (await ended(directory)).configuration;
+    await vscode.commands.executeCommand('thaw.showRecipe', directory);
+    const document = vscode.window.activeTextEditor?.document;
+    assert.ok(document?.isUntitled === true);
+    assert.equal(path.basename(document.uri.path), 'freeze.recipe.json');
+    assert.deepEqual(JSON.parse(document.getText()), recipe);
+
+    const file = vscode.Uri.file(path.join(workspace(), 'mine.recipe.json'));
+    await vscode.workspace.fs.writeFile(file, Buffer.from(JSON.stringify({ ...recipe, name: 'mine', epochs: 'many' })));
+    const saved = await vscode.workspace.openTextDocument(file);
+    await vscode.window.showTextDocument(saved);
+    const wrong = await eventually(() => vscode.languages.getDiagnostics(file)[0], 'the editor to find the wrong field', 30_000);
+    assert.match(wrong.message, /number|integer/);
+    const { strategiesFor, recipeFor } = await import('../../src/extension/chooseRecipe.js');
+    await assert.rejects(strategiesFor({ file: file.fsPath }), /mine\.recipe\.json: epochs/);
+    await vscode.workspace.fs.writeFile(file, Buffer.from(JSON.stringify({ ...recipe, name: 'mine' })));
+    assert.deepEqual(await strategiesFor({ file: file.fsPath }), ['freeze']);
+    await assert.rejects(recipeFor({ file: file.fsPath }, 'finetune', 'efficientnet_lite0'), /trains the last layer alone/);
+    await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+    await vscode.workspace.fs.delete(file);
+  });
+
   it('Stop Training stops a run, which keeps its folder', async function () {
     this.timeout(240_000);
     const directory = await vscode.commands.executeCommand<string>('thaw.trainWithFinetune', pictures());

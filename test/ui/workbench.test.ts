@@ -109,6 +109,11 @@ test('the palette trains with finetune: the chart lives, a reload restores it, S
     assert.match((await vscode.pickRows('Luminance')).join('\n'), /gray/);
     await vscode.pick('The images as they are.');
     await vscode.pickRows('on this CPU');
+    await vscode.pick('choose another, or change it');
+    const recipes = await vscode.pickRows('random resized crops');
+    assert.deepEqual(recipes.slice(0, 3).map((row) => row.split('\n')[0]), ['default', 'fast', 'seed'], recipes.join('\n'));
+    await vscode.pick('The best we know');
+    await vscode.pickRows('on this CPU');
     await vscode.pick('finetune');
     directory = await newRun(workspace, 'finetune', known);
     await strategyShown(panel, 'finetune');

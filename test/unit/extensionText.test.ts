@@ -10,6 +10,7 @@ import { RunEndings } from '../../src/extension/runEndings.js';
 import { endingOf, groupRuns, progressText, runRow, statusOf } from '../../src/extension/runLabels.js';
 import { settingVariables } from '../../src/extension/settings.js';
 import { describeSetUp } from '../../src/extension/setUpReport.js';
+import { STRATEGIES } from '../../src/protocol/run.js';
 import { estimateText, questionBefore, roughTime, strategyChoices, type Estimate } from '../../src/extension/trainingPlan.js';
 import { weightsRow } from '../../src/extension/weightsRows.js';
 import { defaultRecipe } from '../../src/training/recipes.js';
@@ -145,10 +146,11 @@ test('names from disk are text: no link, no icon, no control character', () => {
 
 test('the strategies come with when to choose them and how long they take', () => {
   const estimate: Estimate = { freeze: { seconds: 21 }, finetune: { seconds: 12.2 * 60 }, scratch: { seconds: 2.1 * 3600 }, device: 'CPU (2 threads)' };
-  assert.deepEqual(strategyChoices('estimating', l10n).map(({ label, description }) => [label, description]), [['freeze', 'estimating'], ['finetune', 'estimating'], ['scratch', 'estimating']]);
-  assert.deepEqual(strategyChoices(estimate, l10n).map(({ description }) => description), ['about 20 s on this CPU', 'about 12 min on this CPU', 'about 2 h on this CPU']);
-  assert.ok(strategyChoices('unknown', l10n).every(({ description, detail }) => description === '' && detail.endsWith('.')));
-  assert.equal(estimateText({ ...estimate, device: { kind: 'gpu', name: 'NVIDIA X' } }, 'freeze', l10n), 'about 20 s on this GPU');
+  assert.deepEqual(strategyChoices(STRATEGIES, 'estimating', l10n).map(({ label, description }) => [label, description]), [['freeze', 'estimating'], ['finetune', 'estimating'], ['scratch', 'estimating']]);
+  assert.deepEqual(strategyChoices(STRATEGIES, estimate, l10n).map(({ description }) => description), ['about 20 s on this CPU', 'about 12 min on this CPU', 'about 2 h on this CPU']);
+  assert.ok(strategyChoices(STRATEGIES, 'unknown', l10n).every(({ description, detail }) => description === '' && detail.endsWith('.')));
+  assert.deepEqual(strategyChoices(['freeze'], { freeze: { seconds: 20 }, device: 'CPU (2 threads)' }, l10n).map(({ strategy }) => strategy), ['freeze']);
+  assert.equal(estimateText(20, 'NVIDIA X', l10n), 'about 20 s on this GPU');
   assert.deepEqual([1, 54, 56, 3600, 5400, 36000].map((seconds) => roughTime(seconds, l10n)), ['5 s', '55 s', '1 min', '60 min', '1.5 h', '10 h']);
 });
 

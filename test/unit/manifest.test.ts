@@ -49,7 +49,7 @@ test('the palette offers the commands and hides those of views', () => {
   const hidden = palette.filter(({ when }) => when === 'false').map(({ command }) => command);
   assert.deepEqual(hidden.sort(), Object.entries(COMMANDS).filter(([, { palette: shown }]) => !shown).map(([id]) => id).sort());
   assert.deepEqual(Object.values(COMMANDS).filter(({ palette: shown }) => shown).map(({ title }) => title), [
-    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Which Strategy?', 'Compare Runs…', 'Run Study…', 'Open Study…', 'Classify Image', 'Export Model…', 'Open Run', 'Stop Training',
+    'Train on Folder…', 'Train with Freeze', 'Train with Finetune', 'Compare Freeze and Finetune', 'Which Strategy?', 'Compare Runs…', 'Run Study…', 'Open Study…', 'Classify Image', 'Export Model…', 'Show Recipe', 'Open Run', 'Stop Training',
     'Delete Run', 'Show Log', 'Set Up Engine', 'Set Up GPU…', 'Use Existing TensorFlow…', 'Check Set-up', 'Manage Weights…', 'Clear Cache',
   ]);
 });

@@ -6,15 +6,24 @@ import { EXIT } from '../../protocol/errors.js';
 import { estimate } from '../estimate.js';
 import { printJson, requiredArgument, type Command } from './command.js';
 import { colourOf, pretrainedOf } from './pretrained.js';
+import { recipesOf } from './recipeOption.js';
 
 export const estimateCommand: Command = async (args) => {
-  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { backbone: { type: 'string' }, weights: { type: 'string' }, colour: { type: 'string', default: 'rgb' }, json: { type: 'boolean', default: false } } });
-  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), { ...pretrainedOf(values), colour: colourOf(values.colour) }, process.env);
+  const { values, positionals } = parseArgs({
+    args: [...args], allowPositionals: true,
+    options: { backbone: { type: 'string' }, weights: { type: 'string' }, colour: { type: 'string', default: 'rgb' }, recipe: { type: 'string' }, json: { type: 'boolean', default: false } },
+  });
+  const pretrained = pretrainedOf(values);
+  const recipes = await recipesOf(values.recipe, pretrained.backbone);
+  const measured = await estimate(path.resolve(requiredArgument(positionals, 0, 'FOLDER')), { ...pretrained, colour: colourOf(values.colour) }, recipes.map(({ recipe }) => recipe), process.env);
+  const seconds = recipes.map(({ strategy }, index) => [strategy, measured.seconds[index] ?? NaN] as const);
   if (values.json) {
-    printJson(measured);
+    printJson({ ...Object.fromEntries(seconds.map(([strategy, each]) => [strategy, { seconds: each }])), recipe: values.recipe ?? 'default', device: measured.device, images: measured.images });
   } else {
-    process.stdout.write(`${formatCount(measured.images)} images on ${measured.device}, by the default recipe, measured on two batches\n`
-      + `  freeze    about ${inWords(measured.freeze.seconds)}\n  finetune  about ${inWords(measured.finetune.seconds)}\n  scratch   about ${inWords(measured.scratch.seconds)}\n`);
+    process.stdout.write([
+      `${formatCount(measured.images)} images on ${measured.device}, by the recipe ${values.recipe ?? 'default'}, measured on a few batches`,
+      ...seconds.map(([strategy, each]) => `  ${strategy.padEnd(10)}about ${inWords(each)}`), '',
+    ].join('\n'));
   }
   return EXIT.done;
 };

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { ThawError } from '../../protocol/errors.js';
 import type { BackboneName, Recipe, Strategy } from '../../protocol/run.js';
 import { readRecipeFile, setField } from '../../training/recipeFile.js';
-import { RECIPE_NAMES, recipeNamed, requireFit, withOptions } from '../../training/recipes.js';
+import { fittingStrategies, RECIPE_NAMES, recipeNamed, requireFit, strategiesOf, withOptions } from '../../training/recipes.js';
 import { wholeNumber } from './command.js';
 
 export interface RecipeValues {
@@ -25,6 +25,14 @@ export async function recipeOf(values: RecipeValues, strategy: Strategy, backbon
   for (const assignment of values.set ?? []) recipe = setField(recipe, assignment);
   requireFit(recipe, strategy);
   return (values.set ?? []).length > 0 && recipe.name === given ? { ...recipe, name: `${given.slice(0, 54)}, changed` } : recipe;
+}
+
+/** The recipe for each strategy that it is meant for: all of one by its name, those that a file fits. @throws ThawError as readRecipeFile */
+export async function recipesOf(asked: string | undefined, backbone: BackboneName): Promise<readonly { readonly strategy: Strategy; readonly recipe: Recipe }[]> {
+  const name = RECIPE_NAMES.find((known) => known === (asked ?? 'default'));
+  if (name !== undefined) return strategiesOf(name).map((strategy) => ({ strategy, recipe: recipeNamed(name, strategy, backbone) }));
+  const recipe = await readRecipeFile(path.resolve(asked ?? ''));
+  return fittingStrategies(recipe).map((strategy) => ({ strategy, recipe }));
 }
 
 /** @throws ThawError `bad-arguments` for a name that no recipe of ours has */
