@@ -53,6 +53,9 @@ const WRITING_SECONDS = 0.2;
 
 /** A dataset and a backbone, looked at closely enough to measure. The caller disposes. */
 export class PaceMeter {
+  /** Images that could be decoded: a training step takes no others. */
+  private usable: readonly LabelledImage[] = [];
+
   private constructor(
     private readonly options: PaceOptions,
     private readonly listing: Listing,
@@ -103,15 +106,15 @@ export class PaceMeter {
     const { listing, sample, source, network, options } = this;
     const stored = await Promise.all(sample.map(({ sha256 }) => this.cache.has('pixels', pixelKey(sha256, source.preprocessing))));
     const extract = { engine: options.engine, graph: network.graph, folded: network.folded, weightsSha256: network.weights.sha256, source, cache: undefined };
-    await extractFeatures(sample.slice(0, BATCH), extract);
+    const first = await extractFeatures(sample.slice(0, BATCH), extract);
     // Images whose pixels are in the cache cost less than those that have to be decoded: each at its own pace, by their shares.
     const toDecode = sample.filter((_, index) => stored[index] !== true && index >= BATCH);
     const some = toDecode.length >= BATCH ? toDecode : sample;
     const chosen = some.slice(0, BATCHES * BATCH);
     const pass = await extractFeatures(chosen, extract);
     const again = await extractFeatures(chosen, extract);
-    const usable = sample.filter(({ path: file }) => !pass.unusable.has(file));
-    if (pass.computed === 0 || usable.length === 0) throw new ThawError('input', 'no-usable-images', `None of the images tried in ${options.folder} can be decoded`, 'Run `thaw inspect` on the folder to see why');
+    this.usable = [...sample.slice(0, BATCH), ...chosen].filter(({ path: file }) => !first.unusable.has(file) && !pass.unusable.has(file));
+    if (pass.computed === 0 || this.usable.length === 0) throw new ThawError('input', 'no-usable-images', `None of the images tried in ${options.folder} can be decoded`, 'Run `thaw inspect` on the folder to see why');
     const cold = stored.filter((kept) => !kept).length / sample.length;
     const trained = listing.layout === 'given' ? listing.images.filter((image) => image.split === 'train').length : Math.round(listing.images.length * TRAIN_SHARE);
     return {
@@ -128,16 +131,17 @@ export class PaceMeter {
     return found.filter((kept) => !kept).length / Math.max(1, found.length);
   }
 
-  /** Seconds of a training image in a recipe's body, on a few batches, whose rate is 0 so that nothing is learned. */
+  /** Seconds of a training image in a recipe's body, on a few batches, whose rate is 0 so that nothing is learned. After `measure`. */
   async trainingImage(recipe: Recipe): Promise<number> {
     const { body } = recipe;
     if (body === undefined) throw new Error('a recipe without a body');
-    const { options: { engine, network: { backbone } }, listing, network, sample, source } = this;
+    const { options: { engine, network: { backbone } }, listing, network, usable, source } = this;
+    if (usable.length === 0) throw new Error('nothing was measured yet');
     const graph = graphFor(backbone, listing.classes.length);
     const random = new SeededRandom(0, 'estimate');
     const start = withHead(engine, graph, network, startHead(graph, listing.classes.length, random));
     const batch = Math.min(batchFor(recipe, listing.images.length), BATCH);
-    const images = Array.from({ length: (BATCHES + 1) * batch }, (_, index) => sample[index % sample.length]).filter((image) => image !== undefined);
+    const images = Array.from({ length: (BATCHES + 1) * batch }, (_, index) => usable[index % usable.length]).filter((image) => image !== undefined);
     const ends: number[] = [];
     try {
       const result = await finetune(engine, graph, start, images, [], source, { epochs: 1, batch, body: { ...body, learningRate: 0 } }, random, {
