@@ -76,7 +76,7 @@ export function squeezeNet(name: string, shape: SqueezeNetShape, classes: number
   return {
     name, inputSize: shape.inputSize, nodes, head, features, featureCount: channels, featurePositions: side ** 2,
     preprocessing: { ...IMAGENET_PREPROCESSING, crop: shape.inputSize, resizeShortSide: IMAGENET_PREPROCESSING.resizeShortSide - IMAGENET_PREPROCESSING.crop + shape.inputSize },
-    // torchvision's, but for the head's bias, which is zero there: rectified, the head then died within ten steps (docs/recipes.md).
+    // torchvision's, but for the head's bias, which is zero there: rectified, the head then mostly died (docs/recipes.md).
     initialisation: { weights: 'he-uniform', head: 'normal-.01', headBias: 'one' },
   };
 }

@@ -55,12 +55,12 @@ function fastRecipe(strategy: Strategy, backbone: BackboneName): Recipe {
  * The best recipe we know for a strategy. `epochs` and `batch` replace the recipe's own: those of the last layer for freeze, those of all
  * layers for finetune (whose head is always trained first, by the recipe's own numbers) and for scratch.
  */
-export function defaultRecipe(strategy: Strategy, _backbone: BackboneName, options: RecipeOptions = {}): Recipe {
+export function defaultRecipe(strategy: Strategy, backbone: BackboneName, options: RecipeOptions = {}): Recipe {
   const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 } as const;
   switch (strategy) {
     case 'freeze': return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
     case 'finetune': return withOptions(finetuneRecipe(head), options);
-    case 'scratch': return withOptions(scratchRecipe(head), options);
+    case 'scratch': return withOptions(scratchRecipe(head, backbone), options);
   }
 }
 
@@ -93,14 +93,14 @@ function finetuneRecipe(head: Recipe['head']): Recipe {
 }
 
 /** From a random start: batch norm by the batch, since there are no statistics yet, and estimated anew, since few steps leave them behind; more epochs, a higher rate. */
-function scratchRecipe(head: Recipe['head']): Recipe {
+function scratchRecipe(head: Recipe['head'], backbone: BackboneName): Recipe {
   return {
     name: 'default',
     epochs: 30,
     batch: 16,
     head,
     body: {
-      learningRate: 0.1,
+      learningRate: backbone === 'squeezenet1_1' ? 5e-3 : 5e-2, // without batch norm, and rectified at the end, it dies at higher rates
       headLearningRateFactor: 1,
       momentum: 0.9,
       weightDecay: 1e-4,

@@ -89,7 +89,7 @@ test('predict and an export say what the run stored', async () => {
 });
 
 test('a head that is rectified before it is averaged stays alive, and learns', async (context) => {
-  const { correct, total } = await trainResult(pictures, runs, '--strategy', 'scratch', '--backbone', 'squeezenet1_1', '--epochs', '8', '--batch', '8');
+  const { correct, total } = await trainResult(pictures, runs, '--strategy', 'scratch', '--backbone', 'squeezenet1_1', '--epochs', '12', '--batch', '8');
   context.diagnostic(`${String(correct)} of ${String(total)}`);
   assert.ok(correct >= 14, `${String(correct)} of ${String(total)}`);
 });
