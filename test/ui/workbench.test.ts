@@ -159,6 +159,30 @@ test('the palette trains with finetune: the chart lives, a reload restores it, S
   }));
 });
 
+test('the picker leads to advice, which survives a reload and trains', () => watched(vscode, 'advice', async () => {
+  const known = runDirectories(workspace);
+  const panel = panelOf(vscode);
+  await vscode.runCommand('Thaw: Train on Folder…');
+  await vscode.pickRows('insects');
+  await vscode.pick('insects');
+  await vscode.pickRows('which to choose and why');
+  await vscode.pick('which to choose and why');
+  const title = panel.locator('#screen-advice .verdict-title');
+  await title.waitFor({ timeout: 180_000 });
+  const [said, reason] = [await title.innerText(), await panel.locator('#screen-advice .verdict p').first().innerText()];
+  assert.match(said, /^(?:Train with freeze|Train with finetune|No difference to be expected: freeze is quicker)$/);
+  assert.match(reason, /\d.*\.$/);
+  assert.deepEqual(runDirectories(workspace), known, 'nothing is trained for it');
+  await shoot(vscode, 'advice');
+  await vscode.reload();
+  await title.waitFor({ timeout: 60_000 });
+  assert.deepEqual([await title.innerText(), await panel.locator('#screen-advice .verdict p').first().innerText()], [said, reason]);
+  await panel.locator('#screen-advice [data-action="train-freeze"]').click();
+  await newRun(workspace, 'freeze', known);
+  await stateShown(panel, 'Finished');
+  assert.deepEqual(vscode.cspViolations(), []);
+}));
+
 test('two runs are compared image by image', () => watched(vscode, 'compare', async () => {
   const runs = path.join(workspace, '.thaw', 'runs');
   // Runs of the terminal appear in the editor by themselves.
