@@ -18,7 +18,7 @@ const RANK_TOLERANCE = 1e-10;
  * The evidence has as many dimensions as the features, those without variance too, as in the ICML paper.
  */
 export function logme(features: FeatureMatrix, labels: Int32Array, classes: number): number {
-  const { images, channels } = features;
+  const { images } = features;
   const { sigma, vectors } = spectrum(features);
   let total = 0;
   for (let label = 0; label < classes; label++) {
@@ -26,13 +26,13 @@ export function logme(features: FeatureMatrix, labels: Int32Array, classes: numb
     // Of the targets, the square of the part along each eigenvector; what remains no weights explain.
     const along = vectors.map((vector) => labels.reduce((sum, each, row) => sum + (each === label ? vector[row] as number : 0), 0) ** 2);
     const rest = Math.max(0, positives - along.reduce((sum, value) => sum + value, 0));
-    total += evidence(sigma, along, rest, images, channels);
+    total += evidence(sigma, along, rest, images);
   }
   return total / classes / images;
 }
 
 /** @returns log p(y | F, α, β), nats, at the fixed point */
-function evidence(sigma: readonly number[], along: readonly number[], rest: number, images: number, channels: number): number {
+function evidence(sigma: readonly number[], along: readonly number[], rest: number, images: number): number {
   let [alpha, beta, ratio] = [1, 1, 1];
   let [weights, residual] = [0, 0];
   for (let step = 0; step < MOST_STEPS; step++) {
@@ -51,8 +51,9 @@ function evidence(sigma: readonly number[], along: readonly number[], rest: numb
     ratio = next;
     if (change < TOLERANCE) break;
   }
-  const logDeterminant = sigma.reduce((sum, value) => sum + Math.log(alpha + beta * value), 0) + (channels - sigma.length) * Math.log(alpha);
-  return 0.5 * (channels * Math.log(alpha) + images * Math.log(beta) - logDeterminant - beta * residual - alpha * weights - images * Math.log(2 * Math.PI));
+  // channels · ln α − ln|αI + βFᵀF|, in which dimensions without variance cancel, all of them where features are constant zeros.
+  const determinants = -sigma.reduce((sum, value) => sum + Math.log1p((beta * value) / alpha), 0);
+  return 0.5 * (determinants + images * Math.log(beta) - beta * residual - alpha * weights - images * Math.log(2 * Math.PI));
 }
 
 /** Squared singular values of the features, and their left singular vectors, `[images]` each: from whichever of the two products is smaller. */

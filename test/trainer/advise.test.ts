@@ -1,11 +1,16 @@
 // Advice for real: `thaw advise` on the sample's pictures and on noise, with the engine and the published weights.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import sharp from 'sharp';
 import * as v from 'valibot';
+import { graphFor } from '../../src/network/architectures.js';
+import { parameterSpecs } from '../../src/network/graph.js';
+import { writeSafetensors } from '../../src/network/weights/safetensors.js';
+import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { adviceSchema, type Advice } from '../../src/protocol/advice.js';
+import { cacheFolder } from '../../src/storage/folders.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { EMOJI, jsonLines, temporaryFolder, thaw } from './thaw.js';
 
@@ -85,6 +90,26 @@ test('noise lies at the far end of the scale, and cannot be told apart', async (
   assert.ok(nearness !== undefined && nearness.mean < 0.35, JSON.stringify(nearness));
   assert.ok(probe.interval[0] < 0.55, JSON.stringify(probe));
   assert.equal(advice.decision.distance, 'far');
+});
+
+test('own weights whose features are maps, and say nothing: no nearness, and a probe at chance', async (context) => {
+  const folder = temporaryFolder(context);
+  const root = fewPictures(folder, ['animals', 'flags'], 8, 4);
+  const home = path.join(folder, 'home');
+  mkdirSync(home);
+  symlinkSync(path.join(cacheFolder(), 'runtimes'), path.join(home, 'runtimes'));
+  const state: StateDict = new Map(parameterSpecs(graphFor('squeezenet1_1', 3)).map(({ name, shape }) => [
+    name, { dtype: 'float32', shape, data: new Float32Array(shape.reduce((product, size) => product * size, 1)) },
+  ]));
+  const file = path.join(folder, 'zeros.safetensors');
+  writeFileSync(file, writeSafetensors(state));
+  const added = jsonLines((await thaw(['weights', 'add', file, '--json'], { THAW_HOME: home })).stdout).at(-1);
+  const outcome = await thaw(['advise', root, '--weights', String(added?.['name']), '--json'], { THAW_HOME: home });
+  assert.equal(outcome.code, 0, outcome.stderr);
+  const { measurements, decision } = v.parse(adviceSchema, jsonLines(outcome.stdout).at(-1));
+  assert.deepEqual([measurements.nearness, measurements.headConfidence, decision.distance], [undefined, undefined, 'unknown']);
+  assert.ok(measurements.probe.interval[0] <= 0.5, JSON.stringify(measurements.probe));
+  assert.deepEqual(measurements.logme.map(({ backbone, cuts }) => [backbone, cuts.at(-1)?.channels]), [['squeezenet1_1', 512]]);
 });
 
 test('a folder without a picture that can be decoded is refused', async (context) => {

@@ -46,6 +46,17 @@ describe('measurements before training', () => {
     });
   }
 
+  test('features that say nothing are worth what the shares of the classes are', () => {
+    const labels = Int32Array.from({ length: 30 }, (_, row) => (row < 20 ? 0 : 1));
+    const features = { values: new Float32Array(30 * 8), images: 30, channels: 8 };
+    // No weights: each target is noise around zero, whose best variance is the mean square, 20/30 and 10/30.
+    const evidence = (share: number): number => -0.5 * (Math.log(2 * Math.PI * share) + 1);
+    close(logme(features, labels, 2), (evidence(20 / 30) + evidence(10 / 30)) / 2, 'LogME', 1e-5);
+    const rows = Array.from(labels, (_, row) => row);
+    const gram = gramMatrix(features);
+    assert.deepEqual([...new Set(ridgePredictions(gram, labels, 2, rows, rows, ridgePenalty(gram, 30, rows)))], [0], 'the larger class');
+  });
+
   test('confidence is SciPy\'s softmax, its interval SciPy\'s', () => {
     const { classes, logits, highest, mean, interval } = golden.confidence;
     const found = highestProbabilities(Float32Array.from(logits), classes);
