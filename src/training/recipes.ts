@@ -59,65 +59,40 @@ export function defaultRecipe(strategy: Strategy, backbone: BackboneName, option
   const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 } as const;
   switch (strategy) {
     case 'freeze': return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
-    case 'finetune': return withOptions(finetuneRecipe(head), options);
-    case 'scratch': return withOptions(scratchRecipe(head, backbone), options);
+    case 'finetune': return withOptions({ name: 'default', epochs: 5, batch: 16, head, body: FINETUNE_BODY }, options);
+    case 'scratch': return withOptions({ name: 'default', epochs: 30, batch: 16, head, body: scratchBody(backbone) }, options);
   }
 }
 
-function finetuneRecipe(head: Recipe['head']): Recipe {
-  return {
-    name: 'default',
-    epochs: 5,
-    batch: 16,
-    head,
-    body: {
-      learningRate: 3e-4,
-      headLearningRateFactor: 1,
-      momentum: 0.9,
-      weightDecay: 1e-4,
-      warmupShare: 0.1,
-      schedule: 'cosine',
-      decayEpochs: 10,
-      decayFactor: 0.1,
-      trains: 'all',
-      headStart: 'trained',
-      batches: 'even',
-      clipNorm: 1,
-      batchNorm: 'frozen',
-      batchNormMomentum: 0.1,
-      reestimateImages: 0,
-      flip: true,
-      crop: true,
-    },
-  };
-}
+/** All layers, from the pretrained network. */
+const FINETUNE_BODY: NonNullable<Recipe['body']> = {
+  learningRate: 3e-4,
+  headLearningRateFactor: 1,
+  momentum: 0.9,
+  weightDecay: 1e-4,
+  warmupShare: 0.1,
+  schedule: 'cosine',
+  decayEpochs: 10,
+  decayFactor: 0.1,
+  trains: 'all',
+  headStart: 'trained',
+  batches: 'even',
+  clipNorm: 1,
+  batchNorm: 'frozen',
+  batchNormMomentum: 0.1,
+  reestimateImages: 0,
+  flip: true,
+  crop: true,
+};
 
-/** From a random start: batch norm by the batch, since there are no statistics yet, and estimated anew, since few steps leave them behind; more epochs, a higher rate. */
-function scratchRecipe(head: Recipe['head'], backbone: BackboneName): Recipe {
+/** From a random start: batch norm by the batch, since there are no statistics yet, and estimated anew, since few steps leave them behind; a higher rate. */
+function scratchBody(backbone: BackboneName): NonNullable<Recipe['body']> {
   return {
-    name: 'default',
-    epochs: 30,
-    batch: 16,
-    head,
-    body: {
-      learningRate: backbone === 'squeezenet1_1' ? 5e-3 : 5e-2, // without batch norm, and rectified at the end, it dies at higher rates
-      headLearningRateFactor: 1,
-      momentum: 0.9,
-      weightDecay: 1e-4,
-      warmupShare: 0.1,
-      schedule: 'cosine',
-      decayEpochs: 10,
-      decayFactor: 0.1,
-      trains: 'all',
-      headStart: 'random',
-      batches: 'even',
-      clipNorm: 1,
-      batchNorm: 'batch',
-      batchNormMomentum: 0.1,
-      reestimateImages: 256,
-      flip: true,
-      crop: true,
-    },
+    ...FINETUNE_BODY,
+    learningRate: backbone === 'squeezenet1_1' ? 5e-3 : 5e-2, // without batch norm, and rectified at the end, it dies at higher rates
+    headStart: 'random',
+    batchNorm: 'batch',
+    reestimateImages: 256,
   };
 }
 
