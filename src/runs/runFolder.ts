@@ -21,6 +21,21 @@ export function runsFolderFor(workspaceFolder: string): string {
 }
 
 /**
+ * Makes `<workspace>/.thaw/NAME` with what is missing above it; a `.gitignore` of `*` comes first. Without a workspace, a folder like any other.
+ * @throws ThawError `unsafe-path` when one of them is a link
+ */
+export async function makeFolderInThaw(folder: string, workspace: string | undefined): Promise<void> {
+  if (workspace === undefined) {
+    await mkdir(folder, { recursive: true });
+    return;
+  }
+  const thaw = path.dirname(folder);
+  await makeRealFolder(thaw, workspace);
+  await writeIfMissing(path.join(thaw, '.gitignore'), '*\n');
+  await makeRealFolder(folder, workspace);
+}
+
+/**
  * Makes the folder of a new run with its `run.json`, and what is missing above it; inside `.thaw`, a `.gitignore` of `*` comes first.
  * Returns its absolute path.
  * @throws ThawError `unsafe-path` when `.thaw` or `runs` is a link, `run-exists`
@@ -28,15 +43,7 @@ export function runsFolderFor(workspaceFolder: string): string {
 export async function createRunFolder(runsFolder: string, record: RunRecord): Promise<string> {
   const folder = path.resolve(runsFolder);
   const content = recordText(record);
-  const workspace = workspaceOf(folder);
-  if (workspace === undefined) {
-    await mkdir(folder, { recursive: true });
-  } else {
-    const thaw = path.dirname(folder);
-    await makeRealFolder(thaw, workspace);
-    await writeIfMissing(path.join(thaw, '.gitignore'), '*\n');
-    await makeRealFolder(folder, workspace);
-  }
+  await makeFolderInThaw(folder, workspaceOf(folder));
   const directory = path.join(folder, record.id);
   try {
     await mkdir(directory);
@@ -54,7 +61,7 @@ export function recordText(record: RunRecord): string {
 }
 
 /** Makes a folder, or takes the one that is there. @throws ThawError `unsafe-path` when it is a link */
-export async function makeRealFolder(folder: string, within: string): Promise<void> {
+async function makeRealFolder(folder: string, within: string): Promise<void> {
   try {
     await mkdir(folder);
   } catch (error) {
@@ -64,7 +71,7 @@ export async function makeRealFolder(folder: string, within: string): Promise<vo
 }
 
 /** Writes a small file unless something has the name: `wx` refuses a dangling link too. */
-export async function writeIfMissing(file: string, content: string): Promise<void> {
+async function writeIfMissing(file: string, content: string): Promise<void> {
   try {
     await writeFile(file, content, { flag: 'wx' });
   } catch (error) {

@@ -15,7 +15,7 @@ import { assertRealFolders, assertWritableFolders, isMissing, readGuarded, Unsaf
 import { HEARTBEAT_EVERY_MS, HEARTBEAT_FILE, isLiveState, stateNow, STOP_FILE, trainerClaims, trainersOf } from '../runs/liveness.js';
 import { isProvedTrainer, NONCE } from '../runs/processIdentity.js';
 import { parseJson } from '../runs/readRun.js';
-import { makeRealFolder, writeIfMissing } from '../runs/runFolder.js';
+import { makeFolderInThaw } from '../runs/runFolder.js';
 import { assertNobodyWrites, claimRun, isThere, openGuarded, removeTemporaries } from '../runs/runWriter.js';
 import { ageHeartbeat, endTrainer, requestStop } from '../runs/stopRun.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
@@ -72,14 +72,7 @@ export function resolveStored(stored: string, studyDirectory: string): string {
 export async function createStudyFolder(studiesFolder: string, record: StudyRecord): Promise<string> {
   const folder = path.resolve(studiesFolder);
   const content = studyText(record);
-  const workspace = workspaceOfStudies(folder);
-  if (workspace === undefined) {
-    await mkdir(folder, { recursive: true });
-  } else {
-    await makeRealFolder(path.dirname(folder), workspace);
-    await writeIfMissing(path.join(path.dirname(folder), '.gitignore'), '*\n');
-    await makeRealFolder(folder, workspace);
-  }
+  await makeFolderInThaw(folder, workspaceOfStudies(folder));
   const directory = path.join(folder, record.id);
   await mkdir(directory);
   await writeFileAtomic(path.join(directory, FILE), content);
