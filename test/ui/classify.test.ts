@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startServer, type Server } from '../harness/server.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { accuracyText, copyDataset, endTrainers, makeRoom, panelOf, readRecord, REPOSITORY, runDirectories, shoot, thaw, watched } from './scenario.js';
+import { accuracyText, copyDataset, endWorkbench, makeRoom, panelOf, readRecord, REPOSITORY, runDirectories, shoot, thaw, watched } from './scenario.js';
 
 const room = makeRoom('classify');
 const workspace = path.join(room.folder, 'pictures');
@@ -23,14 +23,7 @@ before(async () => {
   vscode = await openWorkbench(server, workspace);
 });
 
-after(async () => {
-  const { foreignRequests } = vscode;
-  await vscode.close();
-  await endTrainers(workspace);
-  await server.stop();
-  room.remove();
-  assert.deepEqual(foreignRequests, [], 'the panel or the workbench asked for something outside');
-});
+after(() => endWorkbench({ vscode, server, workspace, room }));
 
 test('right-click on an image offers the runs, the best first, and the panel says what the terminal says', () => watched(vscode, 'classify', async () => {
   const [best] = runDirectories(workspace).map((directory) => ({ directory, record: readRecord(directory) }))

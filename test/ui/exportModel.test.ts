@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { readOnnx } from '../../src/network/exports/onnxFile.js';
 import { startServer, type Server } from '../harness/server.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { copyDataset, endTrainers, makeRoom, REPOSITORY, runDirectories, thaw, watched } from './scenario.js';
+import { copyDataset, endWorkbench, makeRoom, REPOSITORY, runDirectories, thaw, watched } from './scenario.js';
 
 const room = makeRoom('export');
 const workspace = path.join(room.folder, 'pictures');
@@ -25,14 +25,7 @@ before(async () => {
   vscode = await openWorkbench(server, workspace);
 });
 
-after(async () => {
-  const { foreignRequests } = vscode;
-  await vscode.close();
-  await endTrainers(workspace);
-  await server.stop();
-  room.remove();
-  assert.deepEqual(foreignRequests, [], 'the workbench asked for something outside');
-});
+after(() => endWorkbench({ vscode, server, workspace, room }));
 
 test('a run\'s row exports it, twice beside each other, and says how exact the export is', () => watched(vscode, 'export', async () => {
   const name = `insects-${path.basename(run)}-safetensors`;

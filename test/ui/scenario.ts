@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FrameLocator } from 'playwright-core';
 import type { EpochEvent, TrainerEvent } from '../../src/protocol/events.js';
 import type { RunRecord } from '../../src/protocol/run.js';
+import type { Server } from '../harness/server.js';
 import type { Workbench } from '../harness/workbench.js';
 
 export const REPOSITORY = process.cwd();
@@ -173,6 +174,16 @@ export async function watched(vscode: Workbench, name: string, work: () => Promi
     if (error instanceof Error && shown.length > 0) error.message += `\nVS Code showed: ${shown.join(' | ')}`;
     throw error;
   }
+}
+
+/** Ends what a file of tests used: browser, trainers, server, folder. Fails if anything in the page asked for something outside. */
+export async function endWorkbench({ vscode, server, workspace, room }: { readonly vscode: Workbench; readonly server: Server; readonly workspace: string; readonly room: ReturnType<typeof makeRoom> }): Promise<void> {
+  const { foreignRequests } = vscode;
+  await vscode.close();
+  await endTrainers(workspace);
+  await server.stop();
+  room.remove();
+  assert.deepEqual(foreignRequests, [], 'the panel or the workbench asked for something outside');
 }
 
 /** The panel of the run that is being looked at. */

@@ -7,7 +7,7 @@ import type { StudyRecord } from '../../src/protocol/study.js';
 import { formatAccuracy } from '../../src/metrics/format.js';
 import { startServer, type Server } from '../harness/server.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { copyDataset, endTrainers, EXTENSION_ID, makeRoom, readRecord, REPOSITORY, runDirectories, watched } from './scenario.js';
+import { copyDataset, endWorkbench, EXTENSION_ID, makeRoom, readRecord, REPOSITORY, runDirectories, watched } from './scenario.js';
 
 const room = makeRoom('study');
 const workspace = path.join(room.folder, 'pictures');
@@ -21,14 +21,7 @@ before(async () => {
   vscode = await openWorkbench(server, workspace);
 });
 
-after(async () => {
-  const { foreignRequests } = vscode;
-  await vscode.close();
-  await endTrainers(workspace);
-  await server.stop();
-  room.remove();
-  assert.deepEqual(foreignRequests, [], 'the workbench asked for something outside');
-});
+after(() => endWorkbench({ vscode, server, workspace, room }));
 
 test('the menu of a folder runs a study; it stops, survives a reload, resumes, and shows what the runs say', () => watched(vscode, 'study', async () => {
   await vscode.chooseContextMenu(vscode.explorerRow('insects'), 'Thaw', 'Run Study…');

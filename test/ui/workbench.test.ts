@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { startServer, type Server } from '../harness/server.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
 import {
-  accuracyText, assertTableEqualsEvents, copyDataset, endTrainers, epochShown, eventually, makeRoom, newRun, panelOf, readEpochs, readRecord,
+  accuracyText, assertTableEqualsEvents, copyDataset, endWorkbench, epochShown, eventually, makeRoom, newRun, panelOf, readEpochs, readRecord,
   REPOSITORY, runDirectories, runEnded, shoot, stateShown, strategyShown, thaw, trainersOn, watched,
 } from './scenario.js';
 
@@ -27,14 +27,7 @@ before(async () => {
   vscode = await openWorkbench(server, workspace);
 });
 
-after(async () => {
-  const { foreignRequests } = vscode;
-  await vscode.close();
-  await endTrainers(workspace);
-  await server.stop();
-  room.remove();
-  assert.deepEqual(foreignRequests, [], 'the panel or the workbench asked for something outside');
-});
+after(() => endWorkbench({ vscode, server, workspace, room }));
 
 test('right-click on a folder trains with freeze, and the result is one number everywhere', () => watched(vscode, 'freeze', async () => {
   const known = runDirectories(workspace);
