@@ -164,8 +164,16 @@ export class Workbench {
   async openViewContainer(title: string): Promise<void> {
     const tab = this.page.locator('.activitybar .action-item', { has: this.page.locator(`a[aria-label^="${title}"]`) });
     await tab.waitFor({ timeout: 30_000 });
-    if (await tab.evaluate((element) => element.classList.contains('checked'))) return; // a click would close it
-    await tab.click(); // not its link: a badge may lie over it
+    const shown = this.page.locator('.activitybar .action-item.checked', { has: this.page.locator(`a[aria-label^="${title}"]`) });
+    const deadline = Date.now() + 30_000;
+    while (await shown.count() === 0) { // a click on the one shown would close it
+      await tab.click(); // not its link: a badge may lie over it
+      try {
+        await shown.waitFor({ timeout: 3000 });
+      } catch (error) { // a window that was being restored showed it just before the click
+        if (Date.now() > deadline) throw error;
+      }
+    }
   }
 
   view(title: string): Locator {
