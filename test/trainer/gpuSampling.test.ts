@@ -52,7 +52,8 @@ test('a run on a GPU samples its use and memory, and says once when nvidia-smi n
   assert.deepEqual([recorded?.device.kind, recorded?.device.name], ['gpu', 'NVIDIA GeForce RTX 4090, 24 GiB']);
   const read = await readRun(run);
   assert.ok(!isUnreadable(read));
-  assert.deepEqual([read.gpu?.peakBytes, read.gpu?.meanUtilization], [6 * 1024 ** 3, 0.87]);
+  assert.equal(read.gpu?.peakBytes, 6 * 1024 ** 3);
+  assert.ok(Math.abs((read.gpu.meanUtilization ?? NaN) - 0.87) < 1e-9); // a mean of five times .87 is not .87 to the last bit
 });
 
 test('the sampling process ends with its trainer, however that ends', async (context) => {
