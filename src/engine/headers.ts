@@ -1,5 +1,5 @@
 // TensorFlow's C headers, which only the build of the addon needs. They come out of the same wheel as the libraries; the product keeps none.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,8 +10,8 @@ import { extractFromWheel, fetchWheel, type DownloadProgress } from './pipWheel.
 import { wheelFolder } from './provide.js';
 
 const INCLUDE = 'tensorflow/include/';
-/** The C API and what it includes: 232 files of the wheel's 13,085. */
-const WANTED = /^tensorflow\/include\/(?:tensorflow\/c|tensorflow\/core\/platform|tsl\/platform|xla\/tsl\/c)\/[^.]*\.h$/;
+/** The C API and what it includes: 237 files of the wheel's 13,085. */
+const WANTED = /^tensorflow\/include\/(?:tensorflow\/c|tensorflow\/core\/platform|tensorflow\/core\/common_runtime\/next_pluggable_device\/c|tsl\/platform|xla\/tsl\/c)\/[^.]*\.h$/;
 
 /**
  * The folder to compile with (`-I`), from the cache or out of the wheel. A fetched wheel is left for `provideRuntime`, which needs it next and removes it.
@@ -24,7 +24,9 @@ export async function provideHeaders(options: {
 } = {}): Promise<string> {
   const { environment = process.env, ...rest } = options;
   const folder = path.join(cacheFolder(environment), 'build');
-  const target = path.join(folder, `tensorflow-${TENSORFLOW_VERSION}-include`);
+  // Another selection, another folder: a cache filled by an earlier one lacks files.
+  const selection = createHash('sha256').update(WANTED.source).digest('hex').slice(0, 8);
+  const target = path.join(folder, `tensorflow-${TENSORFLOW_VERSION}-include-${selection}`);
   if (existsSync(target)) return target;
   const [{ wheel }] = pinsFor().packages;
   const file = await fetchWheel(wheel, { folder: wheelFolder(environment), environment, ...rest });

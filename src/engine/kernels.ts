@@ -6,6 +6,7 @@
 import type { Scalar, Tensor, Tensor1D, Tensor4D, TensorInfo } from '@tensorflow/tfjs';
 import type { FusedConvolution } from './fusedConvolution.js';
 import type { MaxPool } from './maxPool.js';
+import type { MomentumStep } from './momentum.js';
 
 type Tensorflow = typeof import('@tensorflow/tfjs');
 
@@ -49,10 +50,12 @@ export interface Kernels {
   halfSquaredNorm(x: Tensor): Scalar;
   readonly convolution: FusedConvolution;
   readonly maxPool: MaxPool;
+  /** On a CPU. */
+  readonly momentumStep?: MomentumStep;
 }
 
 /** The kernels over a tfjs whose backend is TensorFlow's. */
-export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<Kernels, 'convolution' | 'maxPool'> {
+export function createKernels(tf: Tensorflow, backend: OperationBackend): Omit<Kernels, 'convolution' | 'maxPool' | 'momentumStep'> {
   const { binding } = backend;
   const floatType = (name: string): OperationAttribute => ({ name, type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT });
   const batchNormAttributes = (epsilon: number): OperationAttribute[] => [

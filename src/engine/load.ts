@@ -73,7 +73,7 @@ async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.Proces
   restoreUtilFunctions();
   const binding = loadAddon(await addonFor(runtime, environment), runtime);
   const { startTensorflow } = await import('./tensorflow.js');
-  const started = await startTensorflow(binding);
+  const started = await startTensorflow(binding, threads);
   if (started === undefined) throw new ThawError('engine', 'engine-broken', `tfjs refuses TensorFlow in ${runtime.directory} as its backend`, 'Set up the engine again');
   const device = describeDevice({ usesGpu: binding.isUsingGpuDevice(), flavour: runtime.flavour, choice, threads, gpu });
   const whole = device.kind === 'gpu' && gpu?.chosen?.slice === undefined ? gpu?.chosen?.gpu.uuid : undefined;

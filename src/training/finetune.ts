@@ -59,9 +59,8 @@ export async function finetune(
   hooks: LoopHooks,
 ): Promise<FinetuneResult> {
   const { body } = recipe;
-  const { tf } = engine;
   const network = new TrainableNetwork(engine, graph, parameters, body);
-  const optimizer = new SgdMomentum(tf, { momentum: body.momentum, weightDecay: (name) => (network.decays(name) ? body.weightDecay : 0) });
+  const optimizer = new SgdMomentum(engine, { momentum: body.momentum, weightDecay: (name) => (network.decays(name) ? body.weightDecay : 0) });
   const bounds = (body.batches === 'remainder' ? remainderBounds : batchBounds)(train.length, recipe.batch);
   const steps = bounds.length - 1;
   const classes = network.classes;

@@ -64,7 +64,7 @@ export async function trainHead(
   const variables = new Map<string, Variable>([['weight', weight], ['bias', bias]]);
   const optimizer: Optimizer = recipe.optimizer === 'adam'
     ? new AdamW(tf, { weightDecay: recipe.weightDecay })
-    : new SgdMomentum(tf, { momentum: recipe.momentum, weightDecay: recipe.weightDecay });
+    : new SgdMomentum(engine, { momentum: recipe.momentum, weightDecay: recipe.weightDecay });
   const evaluate = (reader: FeatureReader): Evaluation => evaluateLogits(reader.logits(weight, bias), reader.set.labels, classes);
 
   let best: { head: Head; epoch: number; validation: Evaluation } | undefined;

@@ -40,11 +40,11 @@ interface SgdRule {
 export class SgdMomentum implements Optimizer {
   private readonly velocities = new Map<string, Velocity>();
 
-  constructor(private readonly tf: Tensorflow, private readonly options: { momentum: number; weightDecay: number | ((name: string) => number) }) {}
+  constructor(private readonly engine: Pick<Engine, 'tf' | 'kernels'>, private readonly options: { momentum: number; weightDecay: number | ((name: string) => number) }) {}
 
   /** @param factor multiplies every gradient first: see clippingFactor */
   step(variables: Variables, gradients: Gradients, learningRate: (name: string) => number, factor?: Scalar): void {
-    const { tf } = this;
+    const { tf } = this.engine;
     const { weightDecay } = this.options;
     const vectors = new Map<string, { rule: SgdRule; names: string[] }>();
     for (const [name, gradient] of gradients) {
@@ -77,11 +77,17 @@ export class SgdMomentum implements Optimizer {
   }
 
   private moved(parameter: Tensor, gradient: Tensor, kept: Tensor | undefined, rule: SgdRule, factor: Scalar | undefined): { velocity: Tensor; value: Tensor } {
-    const { tf } = this;
+    const { tf, kernels: { momentumStep } } = this.engine;
     const { rate, decay, before, after } = rule;
-    const terms = [tf.mul(gradient, factor === undefined ? after : tf.mul(factor, after))];
-    if (decay !== 0) terms.push(tf.mul(parameter, decay * after));
-    if (kept !== undefined) terms.push(tf.mul(kept, (this.options.momentum * after) / (before ?? 1)));
+    const [ofGradient, ofParameter, ofVelocity] = [after, decay * after, (this.options.momentum * after) / (before ?? 1)];
+    // With a rate of 0 the velocity isn't scaled by it, and the parameter stays.
+    if (momentumStep !== undefined && rate !== 0) {
+      const moved = momentumStep(parameter, kept ?? tf.zerosLike(parameter), gradient, factor ?? tf.scalar(1), tf.tensor1d([ofGradient, ofParameter, ofVelocity]));
+      return { velocity: moved.velocity, value: moved.parameter };
+    }
+    const terms = [tf.mul(gradient, factor === undefined ? ofGradient : tf.mul(factor, ofGradient))];
+    if (ofParameter !== 0) terms.push(tf.mul(parameter, ofParameter));
+    if (kept !== undefined) terms.push(tf.mul(kept, ofVelocity));
     const velocity = tf.addN(terms);
     return { velocity, value: rate === 0 ? parameter.clone() : tf.sub(parameter, velocity) };
   }
@@ -89,7 +95,7 @@ export class SgdMomentum implements Optimizer {
   private replace(name: string, variable: Variable | undefined, velocity: Tensor | undefined, scale: number, value: Tensor | undefined): void {
     if (variable === undefined || velocity === undefined || value === undefined) throw new Error(`a step without a result for ${name}`);
     this.velocities.get(name)?.tensor.dispose();
-    this.velocities.set(name, { tensor: this.tf.keep(velocity), scale });
+    this.velocities.set(name, { tensor: this.engine.tf.keep(velocity), scale });
     variable.assign(value);
     value.dispose();
   }

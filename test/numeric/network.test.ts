@@ -70,7 +70,7 @@ function train(golden: GoldenNetwork, mode: Mode, steps: number, start: StateDic
     old.dispose();
     value.dispose();
   };
-  const optimizer = new SgdMomentum(tf, { momentum: golden.sgd.momentum, weightDecay: golden.sgd.weight_decay });
+  const optimizer = new SgdMomentum(engine, { momentum: golden.sgd.momentum, weightDecay: golden.sgd.weight_decay });
   const images = imagesOf(golden);
   const truth = tf.tidy(() => tf.oneHot(tf.tensor1d(golden.labels, 'int32'), golden.classes));
   let first: Omit<Trained, 'steps'> | undefined;
@@ -261,13 +261,20 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeez
   });
 }
 
-test('SGD with clipped gradients moves as torch.optim.SGD after clip_grad_norm_, a rate of 0 in between too', () => {
+/** The engine as it is where there is no operation of our own for SGD's step: on a GPU. */
+function composedSgd(): Pick<Engine, 'tf' | 'kernels'> {
+  const { momentumStep, ...kernels } = engine.kernels;
+  assert.ok(momentumStep, 'on a CPU the addon brings the operation');
+  return { tf: engine.tf, kernels };
+}
+
+for (const way of ['one operation', 'composed'] as const) test(`SGD with clipped gradients moves as torch.optim.SGD after clip_grad_norm_, a rate of 0 in between too (${way})`, () => {
   const { tf } = engine;
   const tensors = tf.memory().numTensors;
   const start = new Map<string, Tensor>([['w', tf.tensor2d([[0.5, -1], [2, 0.25]])], ['b', tf.tensor1d([0.1, -0.2])]]);
   const variables = new Map([...start].map(([name, tensor]) => [name, tf.variable(tensor)]));
   tf.dispose([...start.values()]);
-  const optimizer = new SgdMomentum(tf, { momentum: 0.9, weightDecay: (name) => (name === 'w' ? 0.1 : 0) });
+  const optimizer = new SgdMomentum(way === 'composed' ? composedSgd() : engine, { momentum: 0.9, weightDecay: (name) => (name === 'w' ? 0.1 : 0) });
   // By PyTorch 2.13 in float64, norms clipped to 1: rate, gradients of w and b, then w and b after the step.
   const steps: [number, number[][], number[], number[], number[]][] = [
     [0.1, [[1, 2], [-3, 0.5]], [0.5, -1], [0.46959998, -1.04080004, 2.05620006, 0.23479999], [0.08729999, -0.17459998]],
@@ -288,4 +295,30 @@ test('SGD with clipped gradients moves as torch.optim.SGD after clip_grad_norm_,
   optimizer.dispose();
   for (const variable of variables.values()) variable.dispose();
   assert.equal(tf.memory().numTensors, tensors, 'tensors are left');
+});
+
+test('the operation for SGD\'s step moves large tensors, which it spreads over threads, as the composed step does', () => {
+  const { tf } = engine;
+  const shape = [3, 3, 320, 301]; // no multiple of a thread's share, or of a vector register
+  const draw = (seed: number): Tensor => tf.randomNormal(shape, 0, 1, 'float32', seed);
+  const weights = [engine, composedSgd()].map((way) => {
+    const optimizer = new SgdMomentum(way, { momentum: 0.9, weightDecay: 0.01 });
+    const variable = tf.tidy(() => tf.variable(draw(1)));
+    for (const [index, rate] of [0.1, 0.05, 0.2].entries()) {
+      const gradients = new Map([['w', draw(2 + index)]]);
+      const factor = clippingFactor(way, gradients, 1);
+      optimizer.step(new Map([['w', variable]]), gradients, () => rate, factor);
+      tf.dispose([factor, ...gradients.values()]);
+    }
+    optimizer.dispose();
+    const values = variable.dataSync<'float32'>();
+    variable.dispose();
+    return values;
+  });
+  const [ours, theirs] = weights;
+  assert.ok(ours && theirs);
+  let most = 0;
+  for (let i = 0; i < theirs.length; i++) most = Math.max(most, Math.abs((ours[i] ?? NaN) - (theirs[i] ?? NaN)));
+  assert.ok(most < 1e-6, String(most));
+  assert.throws(() => engine.kernels.momentumStep?.(tf.ones([3]), tf.ones([2]), tf.ones([3]), tf.scalar(1), tf.tensor1d([1, 0, 1])), /alike/);
 });
