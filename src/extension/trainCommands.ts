@@ -85,13 +85,14 @@ async function planned(strategy: Strategy, { network, colour, recipe }: Input): 
 
 /** Offers the strategies, each with when to choose it and how long it takes here, another network, and gray; asks again before a long run. */
 async function pickStrategy(services: Services, folder: string, memory: vscode.Memento): Promise<Plan | undefined> {
+  const estimates: Estimates = new Map();
   for (let input = rememberedInput(memory); ;) {
     const strategies = await strategiesFor(input.recipe).catch((error: unknown) => {
       reportError(services.log, error);
       input = { ...input, recipe: DEFAULT_RECIPE };
       return STRATEGIES;
     });
-    const chosen = await pickStrategyFor(services, folder, input, strategies);
+    const chosen = await pickStrategyFor(services, folder, input, strategies, estimates);
     switch (chosen) {
       case undefined: return undefined;
       case 'advice':
@@ -110,9 +111,16 @@ async function pickStrategy(services: Services, folder: string, memory: vscode.M
   }
 }
 
-async function pickStrategyFor(services: Services, folder: string, input: Input, strategies: readonly Strategy[]): Promise<Strategy | Other | undefined> {
+/** What was measured while the person was choosing, by the input: who looks at the networks and keeps the one there was waits no second time. */
+type Estimates = Map<string, EstimateState>;
+
+async function pickStrategyFor(
+  services: Services, folder: string, input: Input, strategies: readonly Strategy[], estimates: Estimates,
+): Promise<Strategy | Other | undefined> {
   const estimating = new AbortController();
-  let estimate: EstimateState = 'estimating';
+  const key = JSON.stringify(input);
+  const known = estimates.get(key);
+  let estimate: EstimateState = known ?? 'estimating';
   const picker = vscode.window.createQuickPick<Row>();
   const rows = (): Row[] => [
     ...strategyChoices(strategies, estimate, vscode.l10n),
@@ -131,9 +139,11 @@ async function pickStrategyFor(services: Services, folder: string, input: Input,
     if (again) picker.activeItems = [again];
     picker.busy = estimate === 'estimating';
   };
-  const measured = measure(services, folder, input, estimating.signal).then((result) => {
+  const measured = known !== undefined ? Promise.resolve() : measure(services, folder, input, estimating.signal).then((result) => {
     estimate = result;
-    if (!estimating.signal.aborted) draw();
+    if (estimating.signal.aborted) return;
+    if (result !== 'unknown') estimates.set(key, result);
+    draw();
   });
   try {
     picker.title = vscode.l10n.t('Train on {0}', plainName(path.basename(folder)));

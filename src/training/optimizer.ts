@@ -80,10 +80,9 @@ export class SgdMomentum implements Optimizer {
     const { tf, kernels: { momentumStep } } = this.engine;
     const { rate, decay, before, after } = rule;
     const [ofGradient, ofParameter, ofVelocity] = [after, decay * after, (this.options.momentum * after) / (before ?? 1)];
-    // With a rate of 0 the velocity isn't scaled by it, and the parameter stays.
-    if (momentumStep !== undefined && rate !== 0) {
+    if (momentumStep !== undefined) {
       const moved = momentumStep(parameter, kept ?? tf.zerosLike(parameter), gradient, factor ?? tf.scalar(1), tf.tensor1d([ofGradient, ofParameter, ofVelocity]));
-      return { velocity: moved.velocity, value: moved.parameter };
+      return { velocity: moved.velocity, value: rate === 0 ? parameter.clone() : moved.parameter };
     }
     const terms = [tf.mul(gradient, factor === undefined ? ofGradient : tf.mul(factor, ofGradient))];
     if (ofParameter !== 0) terms.push(tf.mul(parameter, ofParameter));
