@@ -1,6 +1,6 @@
 // Trials of finetune recipes, for docs/recipes.md: one dataset, one change of the default recipe, several seeds. Prints a line an epoch and,
 // last, a JSON line.
-//   node out/bench/recipes.js FOLDER SEEDS [{"epochs":8,"batch":16,"body":{"learningRate":0.0003}}]
+//   node out/bench/recipes.js FOLDER SEED,… [{"epochs":8,"batch":16,"body":{"learningRate":0.0003}}]
 import path from 'node:path';
 import * as v from 'valibot';
 import { assembleDataset } from '../src/dataset/assemble.js';
@@ -22,7 +22,7 @@ import { loadBackbone, preprocessingFor, withHead } from '../src/trainer/backbon
 
 const changeSchema = v.object({ epochs: v.optional(v.number()), batch: v.optional(v.number()), body: v.optional(v.record(v.string(), v.unknown())), head: v.optional(v.record(v.string(), v.unknown())) });
 
-async function main(folder: string, seeds: number, change: v.InferOutput<typeof changeSchema>): Promise<void> {
+async function main(folder: string, seeds: readonly number[], change: v.InferOutput<typeof changeSchema>): Promise<void> {
   const base = defaultRecipe('finetune', 'efficientnet_lite0', { epochs: change.epochs, batch: change.batch });
   const recipe = v.parse(recipeSchema, { ...base, head: { ...base.head, ...change.head }, body: { ...base.body, ...change.body } });
   const { body } = recipe;
@@ -47,7 +47,7 @@ async function main(folder: string, seeds: number, change: v.InferOutput<typeof 
   });
   const results: { seed: number; freeze: number; finetune: number; epochs: string }[] = [];
   const quiet = { stopRequested: () => false };
-  for (let seed = 0; seed < seeds; seed++) {
+  for (const seed of seeds) {
     const head = await trainHead(engine, select(train), select(validation), classes, newHead(graph.featureCount, classes, new SeededRandom(seed, 'head')), recipe.head, new SeededRandom(seed, 'order'), { ...quiet, onEpoch: () => undefined });
     const start = withHead(engine, graph, backbone, head.head);
     const epochs: string[] = [];
@@ -65,7 +65,7 @@ async function main(folder: string, seeds: number, change: v.InferOutput<typeof 
   process.stdout.write(`${JSON.stringify({ folder: path.basename(folder), change, results })}\n`);
 }
 
-void main(process.argv[2] ?? '', Number(process.argv[3] ?? 1), v.parse(changeSchema, JSON.parse(process.argv[4] ?? '{}'))).catch((error: unknown) => {
+void main(process.argv[2] ?? '', (process.argv[3] ?? '0').split(',').map(Number), v.parse(changeSchema, JSON.parse(process.argv[4] ?? '{}'))).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
   process.exitCode = 1;
 });
