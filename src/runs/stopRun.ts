@@ -11,7 +11,7 @@ import { isUnreadable, RunReader } from './readRun.js';
 
 export interface StopOptions {
   readonly within?: string | undefined;
-  /** How long a trainer may take to answer, milliseconds. */
+  /** How long a trainer may take to answer, milliseconds; longer where its batches take longer. */
   readonly graceMs?: number;
   /** How long one that has answered (it is `finishing`: the best weights are being written) may take to end. */
   readonly finishMs?: number;
@@ -21,8 +21,13 @@ export interface StopOptions {
 
 export type StopOutcome = 'stopped' | 'killed' | 'not-running';
 
+/** A trainer looks at the request between two batches. */
+const PATIENCE_BATCHES = 3;
+/** No pace that a run folder tells is waited for longer. */
+const LONGEST_GRACE_MS = 60_000;
+
 /**
- * Asks a run's trainer to stop, by the `stop` file in its folder, and waits. One that doesn't answer within 5 s is ended by a signal, if the
+ * Asks a run's trainer to stop, by the `stop` file in its folder, and waits. One that doesn't answer within 5 s, or three of its batches, is ended by a signal, if the
  * process recorded in the per-user state is alive, started when it says, and has the run's nonce among its arguments; a pid from the
  * workspace is never looked at. Writes no state: a killed run reads as `interrupted`, at once since its heartbeat is aged.
  * @throws ThawError `run-unreadable`, `stop-unanswered` when nobody answers and no process is proved to be the trainer; the request stays
@@ -33,6 +38,7 @@ export async function stopRun(directory: string, options: StopOptions = {}): Pro
   const before = await readOrThrow(reader);
   if (!isLiveState(before.state)) return 'not-running';
   const real = assertWritableFolders(directory, within);
+  const grace = Math.max(graceMs, Math.min(LONGEST_GRACE_MS, PATIENCE_BATCHES * batchMs(before)));
   const asked = performance.now();
   requestStop(real);
 
@@ -50,13 +56,13 @@ export async function stopRun(directory: string, options: StopOptions = {}): Pro
       return 'not-running';
     }
     const answered = run.phase?.phase === 'finishing';
-    if (waited > (answered ? finishMs : graceMs)) break;
+    if (waited > (answered ? finishMs : grace)) break;
     await delay(100);
   }
 
   const proved = trainersOf(real).map(({ identity }) => identity).filter(isProvedTrainer);
   if (proved.length === 0) {
-    throw new ThawError('run', 'stop-unanswered', `The trainer of ${path.basename(real)} has not answered within ${Math.round(graceMs / 1000)} s, and no process here is proved to be it`,
+    throw new ThawError('run', 'stop-unanswered', `The trainer of ${path.basename(real)} has not answered within ${Math.round(grace / 1000)} s, and no process here is proved to be it`,
       'The request stays and is honoured at its next batch; a run of `thaw train` can be stopped in its terminal with Ctrl-C');
   }
   for (const identity of proved) await endTrainer(identity, terminateMs);
@@ -64,6 +70,13 @@ export async function stopRun(directory: string, options: StopOptions = {}): Pro
   if (!isLiveState(after.state) && after.state !== 'interrupted') return 'stopped'; // SIGTERM was in time
   ageHeartbeat(real);
   return 'killed';
+}
+
+/** How long a batch took lately, milliseconds; 0 before the first. */
+function batchMs({ record, step, epochs }: RunSnapshot): number {
+  const imagesPerSecond = (step ?? epochs.at(-1))?.imagesPerSecond ?? 0;
+  const { batch, batchAbove } = record.configuration.recipe;
+  return imagesPerSecond > 0 ? (1000 * Math.max(batch, batchAbove?.batch ?? 0)) / imagesPerSecond : 0;
 }
 
 async function readOrThrow(reader: RunReader): Promise<RunSnapshot> {

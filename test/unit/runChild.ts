@@ -1,5 +1,5 @@
 // A stand-in for the trainer in a process of its own: it does what the trainer does to the run folder and the device's line, without an engine.
-//   runChild.cjs train DIRECTORY HOW --nonce NONCE    HOW: obedient | slow | deaf | stubborn
+//   runChild.cjs train DIRECTORY HOW --nonce NONCE    HOW: obedient | slow | unhurried | deaf | stubborn
 //   runChild.cjs queue DEVICE HOLD_MS LOG         HOLD_MS 0: until SIGUSR2
 import { appendFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +16,17 @@ async function train(directory: string, how: string, nonce: string): Promise<voi
   if (how === 'stubborn') process.on('SIGTERM', () => say('SIGTERM'));
   const writer = await RunWriter.open(directory, { nonce });
   await writer.update({ state: 'running' });
+  if (how === 'unhurried') {
+    // Batches of 1.5 s, between which it looks.
+    const batch = 1.5;
+    writer.event({ type: 'step', time: Date.now(), epoch: 1, step: 1, steps: 9, loss: 1, imagesPerSecond: 16 / batch });
+    await writer.update({ state: 'running' });
+    say('open');
+    do await delay(1000 * batch); while (!writer.stopRequested());
+    await writer.update({ state: 'stopped' });
+    await writer.close();
+    return;
+  }
   say('open');
   for (let epoch = 1; ; epoch++) {
     writer.event(makeEpoch(Math.min(epoch, 15)));

@@ -59,6 +59,13 @@ describe('stop', () => {
     assert.equal(await stopRun(directory, { graceMs: 400 }), 'stopped');
     await child.ended;
   });
+  test('waits longer where a batch takes longer than that', async () => {
+    const directory = await newRun();
+    const child = await start('train', directory, 'unhurried', '--nonce', newNonce());
+    await child.line();
+    assert.equal(await stopRun(directory, { graceMs: 200 }), 'stopped');
+    await child.ended;
+  });
   test('ends a trainer that doesn\'t answer, which then reads as interrupted at once', async () => {
     for (const how of ['deaf', 'stubborn']) {
       const directory = await newRun();
