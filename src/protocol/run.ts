@@ -77,6 +77,8 @@ export const recipeSchema = v.strictObject({
     headStart: v.optional(v.picklist(['trained', 'random']), 'trained'),
     /** An epoch in batches of one size up to an image, or of exactly `batch` images and a remainder, as PyTorch's DataLoader makes them. */
     batches: v.optional(v.picklist(['even', 'remainder']), 'even'),
+    /** Share of the target that is spread evenly over all classes, as PyTorch's CrossEntropyLoss does (Szegedy et al. 2016). */
+    labelSmoothing: v.optional(share, 0),
     clipNorm: positive,
     /** `batch`: normalised by the batch's own statistics, and the running ones drift towards them, whatever learns. */
     batchNorm: v.picklist(['frozen', 'batch']),

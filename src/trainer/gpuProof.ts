@@ -119,7 +119,7 @@ async function stepSpeed(engine: Engine): Promise<number> {
       epochs: 1, batch: BATCH,
       body: {
         learningRate: 1e-4, headLearningRateFactor: 1, momentum: 0.9, weightDecay: 1e-4, warmupShare: 0, schedule: 'cosine', decayEpochs: 10,
-        decayFactor: 0.1, trains: 'all', headStart: 'trained', batches: 'even', clipNorm: 1, batchNorm: 'batch', batchNormMomentum: 0.1, reestimateImages: 0, flip: false, crop: false,
+        decayFactor: 0.1, trains: 'all', headStart: 'trained', batches: 'even', labelSmoothing: 0, clipNorm: 1, batchNorm: 'batch', batchNormMomentum: 0.1, reestimateImages: 0, flip: false, crop: false,
       },
     }, random, {
       stopRequested: () => seconds.length >= LEAST_STEPS && performance.now() - began > MEASURE_MS,

@@ -103,8 +103,8 @@ export async function finetune(
         step++;
         trained += labels.length;
         correct += score.correct;
-        lossSum += loss * labels.length;
-        hooks.onStep?.({ epoch, step, steps, loss, imagesPerSecond: trained / ((performance.now() - began) / 1000) });
+        lossSum += score.loss * labels.length;
+        hooks.onStep?.({ epoch, step, steps, loss: score.loss, imagesPerSecond: trained / ((performance.now() - began) / 1000) });
       }
       const trainSeconds = (performance.now() - began) / 1000;
       seen += trained;
@@ -174,6 +174,20 @@ export async function evaluateNetwork(
     folded.dispose();
   }
   return evaluateLogits(logits, images.map((image) => image.class), classes);
+}
+
+/**
+ * Mean cross-entropy, in nats, as `torch.nn.CrossEntropyLoss(label_smoothing)`: a share `smoothing` of the target is spread evenly over all classes.
+ * @param logits [images, classes]
+ * @param labels [images]
+ */
+export function crossEntropy(tf: Engine['tf'], logits: Tensor, labels: Int32Array, smoothing: number): Scalar {
+  return tf.tidy(() => {
+    const classes = logits.shape.at(-1) ?? 0;
+    const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), classes);
+    const target = smoothing === 0 ? truth : tf.add(tf.mul(truth, 1 - smoothing), smoothing / classes);
+    return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(logits), target), 1)));
+  });
 }
 
 export function disposeParameters(parameters: Parameters | undefined): void {
@@ -312,7 +326,7 @@ class TrainableNetwork {
     return this.decaying.has(name);
   }
 
-  /** Mean cross-entropy of a batch, its logits, and the gradient of every trainable tensor. Moves the running statistics. */
+  /** Mean cross-entropy of a batch, with the recipe's label smoothing, its logits, and the gradient of every trainable tensor. Moves the running statistics. */
   gradients(pixels: Uint8Array, labels: Int32Array): { loss: number; logits: Float32Array; gradients: Map<string, Tensor> } {
     const { tf } = this.engine;
     let logits: Tensor | undefined;
@@ -323,8 +337,7 @@ class TrainableNetwork {
     const { value, grads } = tf.variableGrads((): Scalar => {
       const output = below === undefined ? this.forward(x, batchNorm, batchNormMomentum) : this.forward(below, batchNorm, batchNormMomentum, { from: this.graph.features });
       logits = tf.keep(output);
-      const truth = tf.oneHot(tf.tensor1d(labels, 'int32'), this.classes);
-      return tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(output), truth), 1)));
+      return crossEntropy(tf, output, labels, this.body.labelSmoothing);
     }, [...this.variables.values()]);
     x.dispose();
     below?.dispose();

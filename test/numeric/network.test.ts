@@ -8,6 +8,7 @@ import { loadParameters, toStateDict } from '../../src/network/parameters.js';
 import type { StateDict } from '../../src/network/weights/stateDict.js';
 import { evaluateHead, featureShape, trainHead, type FeatureSet } from '../../src/training/freeze.js';
 import { evaluateLogits } from '../../src/training/loop.js';
+import { crossEntropy } from '../../src/training/finetune.js';
 import { clippingFactor, SgdMomentum } from '../../src/training/optimizer.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { difference, maximumError, namesOf, norm, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
@@ -321,4 +322,23 @@ test('the operation for SGD\'s step moves large tensors, which it spreads over t
   for (let i = 0; i < theirs.length; i++) most = Math.max(most, Math.abs((ours[i] ?? NaN) - (theirs[i] ?? NaN)));
   assert.ok(most < 1e-6, String(most));
   assert.throws(() => engine.kernels.momentumStep?.(tf.ones([3]), tf.ones([2]), tf.ones([3]), tf.scalar(1), tf.tensor1d([1, 0, 1])), /alike/);
+});
+
+test('the loss and its gradient are torch.nn.CrossEntropyLoss\'s, with label smoothing and without', () => {
+  const { tf } = engine;
+  const logits = tf.tensor2d([[2, -1, 0.5, 0.25], [0.1, 0.2, 3, -2], [-0.5, 1.5, 1.25, 0]]);
+  const labels = Int32Array.of(0, 2, 3);
+  // By PyTorch 2.13 in float64.
+  const expected: [number, number, number[]][] = [
+    [0, 0.9148094471543297, [-0.10292249, 0.01147148, 0.051411608, 0.040039401, 0.01633845, 0.018056779, -0.036395977, 0.002000748, 0.021107226, 0.155962476, 0.121463699, -0.298533401]],
+    [0.1, 1.0373094471543296, [-0.07792249, 0.003138147, 0.043078275, 0.031706068, 0.008005116, 0.009723446, -0.011395977, -0.006332585, 0.012773893, 0.147629143, 0.113130365, -0.273533401]],
+    [0.4, 1.4048094471543298, [-0.00292249, -0.021861853, 0.018078275, 0.006706068, -0.016994884, -0.015276554, 0.063604023, -0.031332585, -0.012226107, 0.122629143, 0.088130365, -0.198533401]],
+  ];
+  for (const [smoothing, loss, gradient] of expected) {
+    const { value, grad } = tf.valueAndGrad((z: Tensor) => crossEntropy(tf, z, labels, smoothing))(logits);
+    assert.ok(Math.abs((value.dataSync()[0] ?? NaN) - loss) < 1e-6 * loss, `loss at ${String(smoothing)}`);
+    grad.dataSync().forEach((each, index) => { assert.ok(Math.abs(each - (gradient[index] ?? NaN)) < 1e-7, `gradient ${String(index)} at ${String(smoothing)}`); });
+    tf.dispose([value, grad]);
+  }
+  logits.dispose();
 });
