@@ -6,6 +6,7 @@
 // parameter, velocity and gradient have one shape, factor is a scalar, coefficients are three; all float32. On the CPU only.
 #include <algorithm>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -71,7 +72,13 @@ void Compute(void *state, TF_OpKernelContext *context) {
           Move(parameter + from, velocity + from, gradient + from, new_parameter + from, new_velocity + from, a, b, c, to - from);
         };
         std::vector<std::thread> others;
-        for (int64_t index = 1; index < parts; ++index) others.emplace_back(part, index);
+        for (int64_t index = 1; index < parts; ++index) {
+          try {
+            others.emplace_back(part, index);
+          } catch (const std::system_error &) {  // no further thread may be started here
+            part(index);
+          }
+        }
         part(0);
         for (std::thread &other : others) other.join();
       }
