@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
+import { ThawError } from '../protocol/errors.js';
 import { STRATEGIES, type BackboneName, type Recipe, type Strategy } from '../protocol/run.js';
 import { readRecipeFile } from '../training/recipeFile.js';
 import { fittingStrategies, RECIPE_NAMES, recipeNamed, requireFit, strategiesOf, type RecipeName } from '../training/recipes.js';
 import { reportError } from './errorReport.js';
-import { plainName } from './plainText.js';
+import { plainName, plainText } from './plainText.js';
 import { localFolders } from './runStore.js';
 import type { Services } from './services.js';
 
@@ -25,10 +26,20 @@ const remembered = v.union([v.strictObject({ name: v.picklist(RECIPE_NAMES) }), 
 /** More recipes than a person keeps. */
 const MOST_FILES = 100;
 
-/** What was last chosen in this workspace, else the default. A file may have gone or changed since. */
-export function rememberedRecipe(memory: vscode.Memento): RecipeChoice {
+/** What was last chosen in this workspace, else the default. A file that has gone, or can't be used any more, is said once and forgotten. */
+export async function rememberedRecipe(services: Services, memory: vscode.Memento): Promise<RecipeChoice> {
   const parsed = v.safeParse(remembered, memory.get(KEY));
-  return parsed.success ? parsed.output : DEFAULT_RECIPE;
+  if (!parsed.success) return DEFAULT_RECIPE;
+  if ('name' in parsed.output) return parsed.output;
+  try {
+    await readRecipeFile(parsed.output.file);
+    return parsed.output;
+  } catch (error) {
+    await memory.update(KEY, undefined);
+    const reason = error instanceof Error ? error.message : String(error);
+    reportError(services.log, new ThawError('input', 'recipe-gone', `The recipe chosen before can't be used any more: ${reason}`, 'Thaw\'s default is used now; choose another in Train on Folder…', { cause: error }));
+    return DEFAULT_RECIPE;
+  }
 }
 
 /** `default`, or the name of a file. */
@@ -117,7 +128,7 @@ async function fileItems(): Promise<RecipeItem[]> {
       const recipe = await readRecipeFile(file);
       return { ...row, detail: vscode.l10n.t('{0}, for {1}', plainName(recipe.name), fittingStrategies(recipe).join(', ')), choice: { file } };
     } catch (problem) {
-      return { ...row, detail: vscode.l10n.t('Can\'t be used: {0}', problem instanceof Error ? problem.message : String(problem)), problem };
+      return { ...row, detail: plainText(vscode.l10n.t('Can\'t be used: {0}', problem instanceof Error ? problem.message : String(problem))), problem };
     }
   }));
 }

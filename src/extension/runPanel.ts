@@ -281,7 +281,7 @@ class RunPanel {
         if (this.#advice) await this.#trainAdvised(this.#advice, message.strategy);
         return;
       case 'adviseAgain':
-        if (this.#advice) await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(this.#advice.dataset.path), { pilot: message.pilot });
+        if (this.#advice) await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(this.#advice.dataset.path), { pilot: true, network: this.#advice.network });
         return;
       case 'openLog':
         if (this.#run !== undefined) await openRunFile(services, this.#run, 'trainer.log');

@@ -18,12 +18,12 @@ import { estimateSchema, questionBefore, strategyChoices, type EstimateState, ty
 import { requireTrust } from './trust.js';
 
 export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
-  const remembered = (): Input => rememberedInput(context.workspaceState);
+  const remembered = (): Promise<Input> => rememberedInput(services, context.workspaceState);
   const trainWith = (strategy: Strategy) => async (argument: unknown): Promise<string | undefined> => {
     if (!await requireTrust()) return undefined;
     const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Train with {0}', strategy));
     if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-    const directory = await startRun(services, folder, await planned(strategy, remembered()));
+    const directory = await startRun(services, folder, await planned(strategy, await remembered()));
     services.panels.openRun(directory);
     return directory;
   };
@@ -44,10 +44,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Compare Freeze and Finetune'));
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
-      const freeze = await startRun(services, folder, await planned('freeze', remembered()));
+      const freeze = await startRun(services, folder, await planned('freeze', await remembered()));
       services.panels.openComparison([freeze]);
       if (!await untilInLine(services, freeze)) return [freeze];
-      const finetune = await startRun(services, folder, await planned('finetune', remembered())); // it waits in line for the device, and starts by itself
+      const finetune = await startRun(services, folder, await planned('finetune', await remembered())); // it waits in line for the device, and starts by itself
       services.panels.openComparison([freeze, finetune]);
       return [freeze, finetune];
     },
@@ -61,8 +61,8 @@ interface Input {
   readonly recipe: RecipeChoice;
 }
 
-function rememberedInput(memory: vscode.Memento): Input {
-  return { network: rememberedNetwork(memory), colour: rememberedColour(memory), recipe: rememberedRecipe(memory) };
+async function rememberedInput(services: Services, memory: vscode.Memento): Promise<Input> {
+  return { network: rememberedNetwork(memory), colour: rememberedColour(memory), recipe: await rememberedRecipe(services, memory) };
 }
 
 type Other = 'another network' | 'another colour' | 'another recipe' | 'advice';
@@ -86,7 +86,7 @@ async function planned(strategy: Strategy, { network, colour, recipe }: Input): 
 /** Offers the strategies, each with when to choose it and how long it takes here, another network, and gray; asks again before a long run. */
 async function pickStrategy(services: Services, folder: string, memory: vscode.Memento): Promise<Plan | undefined> {
   const estimates: Estimates = new Map();
-  for (let input = rememberedInput(memory); ;) {
+  for (let input = await rememberedInput(services, memory); ;) {
     const strategies = await strategiesFor(input.recipe).catch((error: unknown) => {
       reportError(services.log, error);
       input = { ...input, recipe: DEFAULT_RECIPE };

@@ -19,17 +19,19 @@ import { requireTrust } from './trust.js';
 
 const progressLine = v.object({ type: v.literal('progress'), message: v.string(), done: v.optional(v.number()), total: v.optional(v.number()) });
 
+const again = v.object({ pilot: v.optional(v.boolean()), network: v.optional(adviceSchema.entries.network) });
+
 export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.whichStrategy'> {
   return {
-    // Other callers than menus may ask for a pilot.
+    // The panel asks for a pilot, or to measure again, with the network of the advice that it shows.
     'thaw.whichStrategy': async (argument, options) => {
       if (!await requireTrust()) return undefined;
       const folder = folderOf(argument) ?? await pickDataset(services, vscode.l10n.t('Which Strategy?'));
       if (folder === undefined || !await services.engine.ensureReady()) return undefined;
       if (workspaceFolderHolding(folder) === undefined) throw outsideWorkspace(folder);
-      const pilot = typeof options === 'object' && options !== null && 'pilot' in options && options.pilot === true;
-      const network = [...networkArguments(rememberedNetwork(context.workspaceState)), '--colour', rememberedColour(context.workspaceState)];
-      const advice = await measure(services, folder, [...network, ...(pilot ? ['--pilot'] : [])]);
+      const asked = v.safeParse(again, options);
+      const { pilot = false, network = { ...rememberedNetwork(context.workspaceState), colour: rememberedColour(context.workspaceState) } } = asked.success ? asked.output : {};
+      const advice = await measure(services, folder, [...networkArguments(network), '--colour', network.colour, ...(pilot ? ['--pilot'] : [])]);
       if (advice === undefined) return undefined;
       await services.advice.keep(advice);
       services.panels.openAdvice(advice);

@@ -57,7 +57,7 @@ export const webviewMessageSchema = v.variant('type', [
   /** On the dataset that the advice shown is about. */
   v.strictObject({ type: v.literal('trainAdvised'), strategy: v.picklist(['freeze', 'finetune']) }),
   /** Measured anew, with a pilot or without. */
-  v.strictObject({ type: v.literal('adviseAgain'), pilot: v.boolean() }),
+  v.strictObject({ type: v.literal('adviseAgain') }),
   v.strictObject({ type: v.literal('stopStudy') }),
   v.strictObject({ type: v.literal('resumeStudy') }),
   v.strictObject({ type: v.literal('exportStudy') }),

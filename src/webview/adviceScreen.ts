@@ -13,7 +13,7 @@ import { recorded, t, WORDS } from './words.js';
 
 export interface AdviceScreenActions {
   train(strategy: 'freeze' | 'finetune'): void;
-  measureAgain(pilot: boolean): void;
+  measureAgain(): void;
 }
 
 export interface AdviceContent {
@@ -68,7 +68,7 @@ export class AdviceScreen {
       const train = (strategy: 'freeze' | 'finetune'): HTMLButtonElement => button(strategy === 'freeze' ? t('Train with Freeze') : t('Train with Finetune'),
         { look: strategy === first ? 'primary' : 'secondary', action: `train-${strategy}`, onClick: () => this.callbacks.train(strategy) });
       const pilot = h('button', { type: 'button', class: 'link', 'data-action': 'pilot' }, measured.pilot === undefined ? t('Try it on a pilot of two epochs') : t('Measure again'));
-      pilot.addEventListener('click', () => this.callbacks.measureAgain(measured.pilot === undefined));
+      pilot.addEventListener('click', () => this.callbacks.measureAgain());
       return [
         h('h2', { class: 'verdict-title' }, recommendationTitle(decision, WORDS)),
         h('p', {}, reasonText(advice, WORDS)),

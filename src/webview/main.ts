@@ -92,7 +92,7 @@ class Panel {
     this.classifyScreen = new ClassifyScreen({ classifyOthers: () => this.api.postMessage({ type: 'classify' }), openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }) });
     this.adviceScreen = new AdviceScreen({
       train: (strategy) => this.api.postMessage({ type: 'trainAdvised', strategy }),
-      measureAgain: (pilot) => this.api.postMessage({ type: 'adviseAgain', pilot }),
+      measureAgain: () => this.api.postMessage({ type: 'adviseAgain' }),
     });
     this.studyScreen = new StudyScreen({
       stop: () => this.api.postMessage({ type: 'stopStudy' }),
