@@ -1,5 +1,6 @@
 // Advice before training, held against what training then gives:
-//   npm run bench:advice -- --data FOLDER [--minutes M] [--only CASE,…]   FOLDER holds hymenoptera/ and dog_cat/
+//   npm run bench:advice -- --data FOLDER [--minutes M] [--only CASE,…]   FOLDER holds hymenoptera/, dog_cat/
+//                                                                          and digits/, which bench/digits.py makes
 //   npm run bench:advice -- --table                                        rebuilds the table of docs/advice.md from bench/advice.json
 //   npm run bench:advice -- --references --data FOLDER                     measures src/advice/references.json anew
 // What bench/advice.json or the run folders in .bench/advice/ hold already isn't done again.

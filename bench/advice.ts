@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs, promisify } from 'node:util';
+import { isDeepStrictEqual, parseArgs, promisify } from 'node:util';
 import * as v from 'valibot';
 import { listDataset } from '../src/dataset/listing.js';
 import { hashImages } from '../src/dataset/hashing.js';
@@ -14,15 +14,13 @@ import { adviceSchema } from '../src/protocol/advice.js';
 import { DEFAULT_BACKBONE, runRecordSchema, type Recipe, type RunRecord } from '../src/protocol/run.js';
 import { readPredictions } from '../src/runs/readRun.js';
 import { writeFileAtomic } from '../src/storage/atomicFile.js';
-import { defaultRecipe } from '../src/training/recipes.js';
 import { CASES, prepareCase, type AdviceCase } from './adviceCases.js';
 import { measureReferences } from './adviceReferences.js';
-import { outcomeOf, summarySchema, withTable, type CaseResult, type CaseRun, type Summary } from './adviceTable.js';
+import { EVALUATED_RECIPES, outcomeOf, summarySchema, withTable, type CaseResult, type CaseRun, type Summary } from './adviceTable.js';
 
 const SEEDS = [0, 1, 2];
 const COMPARED = ['freeze', 'finetune'] as const;
 type Compared = (typeof COMPARED)[number];
-const MOST_EPOCHS = 8;
 const SUMMARY = path.resolve('bench/advice.json');
 const DOCUMENT = path.resolve('docs/advice.md');
 const WORK = path.resolve('.bench/advice');
@@ -34,7 +32,7 @@ async function main(): Promise<void> {
     data: { type: 'string' }, minutes: { type: 'string' }, only: { type: 'string' }, table: { type: 'boolean', default: false }, references: { type: 'boolean', default: false },
   } });
   if (values.table) return rebuildTable();
-  if (values.data === undefined) throw new Error('--data FOLDER is missing: it holds hymenoptera/ and dog_cat/');
+  if (values.data === undefined) throw new Error('--data FOLDER is missing: it holds hymenoptera/, dog_cat/ and digits/ (bench/digits.py)');
   if (values.references) {
     await writeFileAtomic(path.resolve('src/advice/references.json'), `${JSON.stringify(await measureReferences(path.resolve(values.data)), undefined, 2)}\n`);
     return;
@@ -60,11 +58,20 @@ async function main(): Promise<void> {
 
 async function readSummary(): Promise<Summary> {
   try {
-    return v.parse(summarySchema, JSON.parse(await readFile(SUMMARY, 'utf8')));
+    return withRecipes(v.parse(summarySchema, JSON.parse(await readFile(SUMMARY, 'utf8'))));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { machine: '', cases: {} };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { machine: '', recipes: EVALUATED_RECIPES, cases: {} };
     throw error;
   }
+}
+
+/** Without the runs of a recipe that is no longer the default: a table never mixes two. */
+function withRecipes({ recipes, cases, ...rest }: Summary): Summary {
+  const kept = <Run>(strategy: Compared, runs: Run[]): Run[] => (isDeepStrictEqual(recipes[strategy], EVALUATED_RECIPES[strategy]) ? runs : []);
+  return {
+    ...rest, recipes: EVALUATED_RECIPES,
+    cases: Object.fromEntries(Object.entries(cases).map(([id, { advice, freeze, finetune }]) => [id, { advice, freeze: kept('freeze', freeze), finetune: kept('finetune', finetune) }])),
+  };
 }
 
 async function rebuildTable(): Promise<void> {
@@ -86,7 +93,7 @@ class Evaluation {
     let result: CaseResult = { advice: before?.advice.made === made ? before.advice : { made, result: await this.advice(chosen, folder) }, freeze: before?.freeze ?? [], finetune: before?.finetune ?? [] };
     await this.keep(chosen.id, result);
     for (const strategy of COMPARED) {
-      const recipe = cappedRecipe(strategy);
+      const recipe = EVALUATED_RECIPES[strategy];
       const runMade = this.made(images, chosen.colour, strategy, recipe);
       const others = result[strategy].filter((run) => run.made === runMade && run.seed !== seed);
       const kept = result[strategy].find((run) => run.made === runMade && run.seed === seed);
@@ -127,18 +134,13 @@ class Evaluation {
     const known = new Map(Object.entries(this.summary.cases));
     const cases = Object.fromEntries(CASES.flatMap((each) => (known.has(each.id) ? [[each.id, known.get(each.id)]] : [])));
     const machine = `${os.cpus()[0]?.model ?? 'an unknown processor'}, ${String(os.availableParallelism())} cores`;
-    await writeFileAtomic(SUMMARY, `${JSON.stringify({ machine, cases }, undefined, 1)}\n`);
+    await writeFileAtomic(SUMMARY, `${JSON.stringify({ machine, recipes: EVALUATED_RECIPES, cases }, undefined, 1)}\n`);
   }
 
   /** Names what numbers depend on: another recipe, other weights or other images, and they are made again. */
   private made(images: string, colour: string, strategy?: Compared, recipe?: Recipe): string {
     return createHash('sha256').update(JSON.stringify([images, colour, findWeights(DEFAULT_BACKBONE)?.sha256, strategy, recipe])).digest('hex').slice(0, 32);
   }
-}
-
-function cappedRecipe(strategy: Compared): Recipe {
-  const recipe = defaultRecipe(strategy, DEFAULT_BACKBONE);
-  return strategy === 'finetune' ? { ...recipe, epochs: Math.min(recipe.epochs, MOST_EPOCHS) } : recipe;
 }
 
 async function contentOf(folder: string): Promise<string> {

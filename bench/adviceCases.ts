@@ -1,4 +1,5 @@
-// The datasets on which advice is held against training: parts of three datasets, in colour and in gray, with at most 300 training images.
+// The datasets on which advice is held against training: parts of three datasets, in colour and in gray, and of digits, which are gray, with at most 300
+// training images.
 import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { stratifiedSample } from '../src/advice/folds.js';
@@ -10,7 +11,7 @@ import type { Colour } from '../src/protocol/run.js';
 export interface AdviceCase {
   /** `emoji-120-gray` */
   readonly id: string;
-  readonly dataset: 'hymenoptera' | 'dog_cat' | 'emoji';
+  readonly dataset: 'hymenoptera' | 'dog_cat' | 'emoji' | 'digits';
   /** At most so many training images, each class its share. */
   readonly train: number;
   /** The only classes, where not all. */
@@ -18,7 +19,7 @@ export interface AdviceCase {
   readonly colour: Colour;
 }
 
-const PARTS: readonly (Omit<AdviceCase, 'id' | 'colour'> & { readonly name: string })[] = [
+const PARTS: readonly (Omit<AdviceCase, 'id' | 'colour'> & { readonly name: string; readonly gray?: true })[] = [
   { name: 'hymenoptera-all', dataset: 'hymenoptera', train: 300 },
   { name: 'hymenoptera-60', dataset: 'hymenoptera', train: 60 },
   { name: 'dog_cat-300', dataset: 'dog_cat', train: 300 },
@@ -26,9 +27,11 @@ const PARTS: readonly (Omit<AdviceCase, 'id' | 'colour'> & { readonly name: stri
   { name: 'emoji-300', dataset: 'emoji', train: 300 },
   { name: 'emoji-120', dataset: 'emoji', train: 120 },
   { name: 'emoji-pair-200', dataset: 'emoji', train: 200, classes: ['animals', 'plants'] },
+  { name: 'digits-300', dataset: 'digits', train: 300, gray: true },
+  { name: 'digits-100', dataset: 'digits', train: 100, gray: true },
 ];
 
-export const CASES: readonly AdviceCase[] = PARTS.flatMap(({ name, ...part }) => (['rgb', 'gray'] as const).map((colour) => ({ id: `${name}${colour === 'gray' ? '-gray' : ''}`, ...part, colour })));
+export const CASES: readonly AdviceCase[] = PARTS.flatMap(({ name, gray, ...part }) => (gray === true ? ['rgb'] as const : ['rgb', 'gray'] as const).map((colour) => ({ id: `${name}${colour === 'gray' ? '-gray' : ''}`, ...part, colour })));
 
 /** Validation images at most. */
 const MOST_VALIDATION = 300;

@@ -3,6 +3,12 @@ import * as v from 'valibot';
 import { decide } from '../src/advice/rule.js';
 import { formatNearness } from '../src/advice/words.js';
 import { formatAccuracy, formatDifference } from '../src/metrics/format.js';
+import { twoWayBootstrap } from '../src/metrics/bootstrap.js';
+import { mcnemarExact } from '../src/metrics/significance.js';
+import { DEFAULT_BACKBONE, recipeSchema } from '../src/protocol/run.js';
+import { SIGNIFICANCE } from '../src/runs/verdict.js';
+import { SeededRandom } from '../src/training/random.js';
+import { defaultRecipe } from '../src/training/recipes.js';
 import { adviceSchema, CONFIDENCES, RECOMMENDATIONS, type AdviceConfidence, type Decision, type Recommendation } from '../src/protocol/advice.js';
 
 /** One run: which of the validation images, in the order of their paths, were right. */
@@ -16,8 +22,13 @@ const caseSchema = v.object({
 });
 export type CaseResult = v.InferOutput<typeof caseSchema>;
 
-export const summarySchema = v.object({ machine: v.string(), cases: v.record(v.string(), caseSchema) });
+export const summarySchema = v.object({ machine: v.string(), /** What the runs were trained by. */ recipes: v.object({ freeze: recipeSchema, finetune: recipeSchema }), cases: v.record(v.string(), caseSchema) });
 export type Summary = v.InferOutput<typeof summarySchema>;
+
+const MOST_EPOCHS = 8;
+const { epochs, ...finetune } = defaultRecipe('finetune', DEFAULT_BACKBONE);
+/** What the runs are trained by: the default, in at most eight epochs. */
+export const EVALUATED_RECIPES: Summary['recipes'] = { freeze: defaultRecipe('freeze', DEFAULT_BACKBONE), finetune: { ...finetune, epochs: Math.min(epochs, MOST_EPOCHS) } };
 
 export interface Outcome {
   readonly id: string;
@@ -31,25 +42,21 @@ export interface Outcome {
   readonly verdict: 'right' | 'harmless' | 'miss';
 }
 
-/** Two-sided 95 % of the standard normal distribution. */
-const Z95 = 1.959963984540054;
-
 /** A case's result over the seeds that both strategies have; undefined without any. */
 export function outcomeOf(id: string, { advice, ...runs }: CaseResult): Outcome | undefined {
   const seeds = runs.freeze.map(({ seed }) => seed).filter((seed) => runs.finetune.some((run) => run.seed === seed));
-  const images = runs.freeze[0]?.right.length ?? 0;
   if (seeds.length === 0) return undefined;
-  const meanRight = (strategy: readonly CaseRun[]): number[] => Array.from({ length: images }, (_, image) =>
-    seeds.reduce((sum, seed) => sum + (strategy.find((run) => run.seed === seed)?.right[image] === '1' ? 1 : 0), 0) / seeds.length);
-  const [freeze, finetune] = [meanRight(runs.freeze), meanRight(runs.finetune)];
-  const differences = finetune.map((value, image) => value - (freeze[image] ?? 0));
-  const difference = mean(differences);
-  // Paired by image, each image's answers averaged over the seeds.
-  const half = Z95 * Math.sqrt(differences.reduce((sum, value) => sum + (value - difference) ** 2, 0) / (images - 1) / images);
-  const winner = difference - half > 0 ? 'finetune' : difference + half < 0 ? 'freeze' : 'neither';
+  const answersOf = (strategy: readonly CaseRun[]): number[][] => seeds.map((seed) => Array.from(strategy.find((run) => run.seed === seed)?.right ?? '', Number));
+  const [freeze, finetune] = [answersOf(runs.freeze), answersOf(runs.finetune)];
+  const differences = finetune.map((row, seed) => row.map((value, image) => value - (freeze[seed]?.[image] ?? 0)));
+  const [low, high] = twoWayBootstrap(differences, new SeededRandom(0, 'evaluation'));
+  const all = differences.flat();
+  // An interval of one seed is of its images alone, and of few that differ it is too narrow: McNemar's exact test has to agree.
+  const telling = seeds.length > 1 || mcnemarExact(all.filter((value) => value > 0).length, all.filter((value) => value < 0).length) < SIGNIFICANCE;
+  const winner = telling && low > 0 ? 'finetune' : telling && high < 0 ? 'freeze' : 'neither';
   const decision = decide(advice.result.measurements);
   return {
-    id, decision, seeds: seeds.length, freeze: mean(freeze), finetune: mean(finetune), difference, interval: [difference - half, difference + half],
+    id, decision, seeds: seeds.length, freeze: mean(freeze.flat()), finetune: mean(finetune.flat()), difference: mean(all), interval: [low, high],
     winner, verdict: verdictOf(decision.recommendation, winner),
   };
 }
@@ -63,7 +70,7 @@ function verdictOf(recommendation: Recommendation, winner: Outcome['winner']): O
 const WORDS: Readonly<Record<Recommendation, string>> = { freeze: 'freeze', finetune: 'finetune', 'no-difference': 'no difference' };
 
 /** The table and what it comes to, as Markdown. */
-export function adviceTable({ machine, cases }: Summary): string {
+export function adviceTable({ machine, recipes: { finetune: { epochs, body } }, cases }: Summary): string {
   const outcomes = Object.entries(cases).flatMap(([id, result]) => {
     const outcome = outcomeOf(id, result);
     return outcome === undefined ? [] : [{ ...outcome, measured: result.advice.result.measurements }];
@@ -81,13 +88,14 @@ export function adviceTable({ machine, cases }: Summary): string {
   ];
   const count = (chosen: (outcome: Outcome) => boolean): string => String(outcomes.filter(chosen).length);
   lines.push(`Of ${String(outcomes.length)} cases the advice was right in ${count(({ verdict }) => verdict === 'right')}, harmless in ${count(({ verdict }) => verdict === 'harmless')} and missed in ${count(({ verdict }) => verdict === 'miss')}. `
-    + `In ${count(({ winner }) => winner === 'neither')} the loser was within noise of the winner.`, '');
+    + `In ${count(({ winner }) => winner === 'neither')} the loser was within noise of the winner. `
+    + `Who always chose freeze would have missed ${count(({ winner }) => winner === 'finetune')}, who always chose finetune ${count(({ winner }) => winner === 'freeze')}.`, '');
   const tally = <Key extends string>(keys: readonly Key[], keyOf: (outcome: Outcome) => Key): string => keys.flatMap((key) => {
     const own = outcomes.filter((outcome) => keyOf(outcome) === key);
     return own.length === 0 ? [] : [`${key} ${String(own.filter(({ verdict }) => verdict === 'right').length)} of ${String(own.length)}`];
   }).join(', ');
   lines.push(`Right by confidence: ${tally<AdviceConfidence>(CONFIDENCES, ({ decision }) => decision.confidence)}. By recommendation: ${tally<Recommendation>(RECOMMENDATIONS, ({ decision }) => decision.recommendation)}.`, '',
-    `Measured on ${machine}.`);
+    `Finetune is ${String(epochs)} epochs of all layers, rates up to ${String(body?.learningRate)}. Measured on ${machine}.`);
   return lines.join('\n');
 }
 

@@ -8,13 +8,6 @@ export interface FeatureMatrix {
   readonly channels: number;
 }
 
-/** The rows of some of the images. */
-export function chosenRows({ values, channels }: FeatureMatrix, rows: readonly number[]): FeatureMatrix {
-  const chosen = new Float32Array(rows.length * channels);
-  for (const [index, row] of rows.entries()) chosen.set(values.subarray(row * channels, (row + 1) * channels), index * channels);
-  return { values: chosen, images: rows.length, channels };
-}
-
 /** Maps, a vector at each position, averaged over the positions: `[images, positions, channels]` → `[images, channels]`. */
 export function pooledFeatures(values: Float32Array, images: number, positions: number, channels: number): FeatureMatrix {
   if (positions === 1) return { values, images, channels };

@@ -15,20 +15,24 @@ const RANK_TOLERANCE = 1e-10;
 /**
  * Mean over the classes of the log evidence an image of 'is this class or not', nats. α, the precision of the weights, and β, that of the noise,
  * by MacKay's fixed point: γ = Σ σ/(σ + α/β), α = γ/‖m‖², β = (N − γ)/‖y − Fm‖².
- * The evidence has as many dimensions as the features, those without variance too, as in the ICML paper.
+ * The evidence has as many dimensions as the features, those without variance too, as in the ICML paper. A class without an image among these, of which
+ * nothing can be learned, is left out of the mean; the authors' guard against a division by zero alone would give it its value.
  */
 export function logme(features: FeatureMatrix, labels: Int32Array, classes: number): number {
   const { images } = features;
   const { sigma, vectors } = spectrum(features);
   let total = 0;
+  let present = 0;
   for (let label = 0; label < classes; label++) {
     const positives = labels.reduce((sum, each) => sum + (each === label ? 1 : 0), 0);
+    if (positives === 0) continue;
+    present++;
     // Of the targets, the square of the part along each eigenvector; what remains no weights explain.
     const along = vectors.map((vector) => labels.reduce((sum, each, row) => sum + (each === label ? vector[row] as number : 0), 0) ** 2);
     const rest = Math.max(0, positives - along.reduce((sum, value) => sum + value, 0));
     total += evidence(sigma, along, rest, images);
   }
-  return total / classes / images;
+  return total / present / images;
 }
 
 /** @returns log p(y | F, α, β), nats, at the fixed point */

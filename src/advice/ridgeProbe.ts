@@ -42,8 +42,9 @@ export function ridgePenalty(gram: Float64Array, images: number, train: readonly
     own += gram[row * images + row] as number;
     for (const other of train) all += gram[row * images + other] as number;
   }
-  // Features that are all the same have no distance; a penalty above 0 keeps the system solvable, and every class then looks alike.
-  return Math.max(share * (own - all / train.length) / train.length, Number.MIN_VALUE ** 0.5);
+  // Features that are all the same have no distance but what rounding leaves; a penalty well above that keeps the system solvable, and every class then
+  // looks alike.
+  return Math.max(share * (own - all / train.length) / train.length, (1e-9 * own) / train.length, Number.MIN_VALUE ** 0.5);
 }
 
 function centredProducts(gram: Float64Array, images: number, rows: readonly number[]): { centred: Matrix; columnMeans: Float64Array; mean: number } {

@@ -2,7 +2,7 @@
 import { formatAccuracy, formatCount, formatInterval, formatP, formatShare } from '../metrics/format.js';
 import type { Advice, Decision, Measurements, Proportion } from '../protocol/advice.js';
 import type { Localiser } from '../protocol/localiser.js';
-import { TELLING_IMAGES, type Distance, type Size } from './rule.js';
+import { errorsRemovedBy, MOST_REMOVED, TELLING_IMAGES, type Distance, type Size } from './rule.js';
 
 type Decided = Pick<Advice, 'decision' | 'measurements'>;
 
@@ -21,17 +21,17 @@ export function reasonText({ decision, measurements }: Decided, l10n: Localiser)
   const accuracy = accuracyText(probe);
   switch (decision.because) {
     case 'ceiling':
-      return l10n.t('A linear classifier on the features is right on {0} already, which leaves finetune about {1} of {2} validation images to gain: too few to tell from chance.',
-        accuracy, formatCount((1 - probe.accuracy) * validation), formatCount(validation));
+      return l10n.t('A linear classifier on the features is right on {0} already: finetune would get at most about {1} more of {2} validation images right, and it takes {3} to tell that from chance.',
+        accuracy, formatCount(MOST_REMOVED * (1 - probe.accuracy) * validation), formatCount(validation), TELLING_IMAGES);
     case 'nothing-to-gain':
-      return l10n.t('With {0} training images, {1}, finetune has not been seen to gain on freeze, and a linear classifier on the features reaches {2}.',
+      return l10n.t('With {0} training images, {1}, finetune has not been seen to gain on freeze beyond chance, and a linear classifier on the features reaches {2}.',
         formatCount(train), distanceClause(measurements, decision.distance, l10n), accuracy);
     case 'too-few-to-tell':
       return l10n.t('finetune may get about {0} more of {1} validation images right, and it takes {2} to tell that from chance; a linear classifier on the features reaches {3}.',
         formatCount(decision.expectedImages), formatCount(validation), TELLING_IMAGES, accuracy);
     case 'gain':
-      return l10n.t('A linear classifier on the features reaches {0}; on {1} training images, {2}, finetune has removed about {3} of such errors.',
-        accuracy, formatCount(train), distanceClause(measurements, decision.distance, l10n), formatShare(decision.errorsRemoved));
+      return l10n.t('A linear classifier on the features reaches {0}; on datasets like this one ({1} training images, {2}) finetune has removed {3} to {4} of such errors.',
+        accuracy, formatCount(train), distanceClause(measurements, decision.distance, l10n), formatShare(errorsRemovedBy(decision).least), formatShare(errorsRemovedBy(decision).most));
     case 'pilot':
       return pilot === undefined ? '' : l10n.t('In a pilot of {0} epochs finetune was right on {1} of the validation images and freeze on {2} ({3}).',
         pilot.epochs, accuracyText(pilot.finetune), accuracyText(pilot.freeze), formatP(pilot.p));
@@ -39,12 +39,18 @@ export function reasonText({ decision, measurements }: Decided, l10n: Localiser)
 }
 
 /** How sure, and why: a sentence. */
-export function confidenceText({ confidence }: Decision, l10n: Localiser): string {
-  switch (confidence) {
-    case 'high': return l10n.t('Sure: neither the measurements\' noise nor half or twice as many images would change it.');
-    case 'moderate': return l10n.t('Fairly sure: it might be another with half or twice as many images.');
-    case 'low': return l10n.t('Unsure: within the measurements\' noise it could be another.');
+export function confidenceText({ confidence, doubt, because }: Decision, l10n: Localiser): string {
+  switch (doubt) {
+    case 'noise': return l10n.t('Unsure: within the measurements\' noise it could be another. A pilot tells more.');
+    case 'evidence': return l10n.t('Unsure: on such datasets finetune has gained much in one case and nothing in another. A pilot tells more.');
+    case 'size': return l10n.t('Fairly sure: it might be another with half or twice as many images.');
+    case 'pilot': return l10n.t('Unsure: in the pilot finetune was not better.');
+    case 'short-pilot': return l10n.t('Fairly sure: the pilot\'s difference is beyond chance, but a pilot is short, and finetune can gain late.');
+    case undefined: break;
   }
+  if (confidence !== 'high') return l10n.t('Unsure.'); // advice kept by an earlier version
+  return because === 'pilot' ? l10n.t('Sure: the pilot\'s difference is beyond chance.')
+    : l10n.t('Sure: neither the measurements\' noise nor half or twice as many images would change it.');
 }
 
 /** `.954 [.909–.978]` */

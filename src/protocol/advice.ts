@@ -60,6 +60,8 @@ export type Measurements = v.InferOutput<typeof measurements>;
 const decision = v.object({
   recommendation: v.picklist(RECOMMENDATIONS),
   confidence: v.picklist(CONFIDENCES),
+  /** Why it isn't sure: the measurements' noise; datasets like this one differed; half or twice as many images would change it; a pilot says otherwise; a pilot is short. */
+  doubt: v.optional(v.picklist(['noise', 'evidence', 'size', 'pilot', 'short-pilot'])),
   size: v.picklist(['small', 'large']),
   /** `unknown`: the weights have no reference. */
   distance: v.picklist(['near', 'far', 'unknown']),

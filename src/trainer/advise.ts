@@ -1,7 +1,7 @@
 // Advice before training: measures a dataset on features, and says which strategy to choose, why, and how sure that is. A thousand training images
 // at the most are looked at, so that it takes about as long on any dataset; validation images only by a pilot.
 import path from 'node:path';
-import { pooledFeatures, chosenRows } from '../advice/features.js';
+import { pooledFeatures } from '../advice/features.js';
 import { stratifiedSample, type LabelledSet } from '../advice/folds.js';
 import { logme } from '../advice/logme.js';
 import { crossValidate, proportion } from '../advice/measure.js';
@@ -70,14 +70,15 @@ export async function advise(request: AdviseRequest): Promise<Advice | undefined
   onProgress?.({ message: 'Reading the dataset' });
   const listing = await listDataset(request.dataset);
   const hashes = await hashImages(listing, { splitSeed: 0 });
-  const dataset = assembleDataset(listing, hashes, new Map(), { splitSeed: 0 });
+  const listed = assembleDataset(listing, hashes, new Map(), { splitSeed: 0 });
   onProgress?.({ message: 'Loading TensorFlow' });
   const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
   const backbone = await loadBackbone(engine, network, environment);
   try {
-    const job = new AdviceJob(engine, backbone, dataset, request);
+    const job = new AdviceJob(engine, backbone, listed, (unusable) => assembleDataset(listing, hashes, unusable, { splitSeed: 0 }), request);
     const measured = await job.measure();
     if (measured === undefined || stopped()) return undefined;
+    const { dataset } = job;
     onProgress?.({ message: 'Estimating how long training takes' });
     const recipes = (['freeze', 'finetune'] as const).map((strategy) => recipeNamed('default', strategy, network.backbone));
     const { seconds: [freeze = NaN, finetune = NaN] } = await estimate(request.dataset, network, recipes, environment);
@@ -100,27 +101,51 @@ export async function advise(request: AdviseRequest): Promise<Advice | undefined
 
 class AdviceJob {
   private readonly cache: ContentCache;
-  private readonly train: readonly DatasetImage[];
+  private train: readonly DatasetImage[] = [];
 
-  constructor(private readonly engine: Engine, private readonly backbone: Backbone, private readonly dataset: Dataset, private readonly request: AdviseRequest) {
+  /**
+   * @param dataset as listed; `measure` replaces it by what is left without the images that it could not decode
+   * @param without the dataset without some images, by path, as training would find it
+   */
+  constructor(
+    private readonly engine: Engine,
+    private readonly backbone: Backbone,
+    public dataset: Dataset,
+    private readonly without: (unusable: ReadonlyMap<string, string>) => Dataset,
+    private readonly request: AdviseRequest,
+  ) {
     this.cache = new ContentCache({ folder: path.join(cacheFolder(request.environment), 'images'), capBytes: cacheCapBytes(request.environment) });
+    this.use(dataset);
+  }
+
+  private use(dataset: Dataset): void {
+    this.dataset = dataset;
     this.train = dataset.images.filter(({ split }) => split === 'train');
   }
 
   async measure(): Promise<Omit<Measurements, 'seconds'> | undefined> {
-    const { dataset, engine, backbone, request } = this;
+    const { engine, backbone, request } = this;
     const { graph, folded } = backbone;
     const options = this.options(backbone, request.network);
-    const sample = stratifiedSample(setOf(this.train, dataset), MOST_MEASURED).flatMap((row) => this.train[row] ?? []);
-    await requireDiskSpace(cacheFolder(request.environment), await missingPixelBytes(sample, options.source.preprocessing, this.cache));
-    const found = await extractFeatures(sample, options);
-    if (found.stopped) return undefined;
-    const usable = sample.flatMap((image, row) => (found.unusable.has(image.path) ? [] : [{ image, row }]));
-    if (usable.length < 2) throw noUsableImages(dataset.root);
+    const unusable = new Map<string, string>();
+    let sample: DatasetImage[];
+    let found: Awaited<ReturnType<typeof extractFeatures>>;
+    for (;;) {
+      sample = stratifiedSample(setOf(this.train, this.dataset), MOST_MEASURED).flatMap((row) => this.train[row] ?? []);
+      await requireDiskSpace(cacheFolder(request.environment), await missingPixelBytes(sample, options.source.preprocessing, this.cache));
+      found = await extractFeatures(sample, options);
+      if (found.stopped) return undefined;
+      if (found.unusable.size === 0) break;
+      // What is left is another dataset, split anew where Thaw splits it: its training images are others, some not looked at yet.
+      for (const [file, reason] of found.unusable) unusable.set(file, reason);
+      this.use(this.without(unusable));
+    }
+    const { dataset } = this;
+    const images = sample;
+    if (images.length < 2) throw noUsableImages(dataset.root);
     const positions = graph.featurePositions;
     const width = graph.featureCount * positions;
-    const raw = chosenRows({ values: found.values, images: sample.length, channels: width }, usable.map(({ row }) => row));
-    const images = usable.map(({ image }) => image);
+    const raw = { values: found.values, images: images.length, channels: width };
     const set = setOf(images, dataset);
 
     request.onProgress?.({ message: 'Measuring the features' });

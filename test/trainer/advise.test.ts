@@ -112,7 +112,7 @@ test('own weights whose features are maps, and say nothing: no nearness, and a p
   assert.deepEqual(measurements.logme.map(({ backbone, cuts }) => [backbone, cuts.at(-1)?.channels]), [['squeezenet1_1', 512]]);
 });
 
-test('a folder without a picture that can be decoded is refused', async (context) => {
+test('a folder without a picture that can be decoded is refused as training refuses it', async (context) => {
   const root = path.join(temporaryFolder(context), 'broken');
   for (const kind of ['one', 'two']) {
     mkdirSync(path.join(root, kind), { recursive: true });
@@ -120,5 +120,23 @@ test('a folder without a picture that can be decoded is refused', async (context
   }
   const outcome = await thaw(['advise', root, '--json']);
   assert.equal(outcome.code, 2);
-  assert.equal(jsonLines(outcome.stdout).at(-1)?.['code'], 'no-usable-images');
+  assert.equal(jsonLines(outcome.stdout).at(-1)?.['code'], 'too-few-images');
+});
+
+test('a class whose pictures are all broken is no class: refused as training refuses it', async (context) => {
+  const root = path.join(temporaryFolder(context), 'half-broken');
+  const [kind] = readdirSync(path.join(EMOJI, 'train')).sort();
+  mkdirSync(path.join(root, 'one'), { recursive: true });
+  mkdirSync(path.join(root, 'two'), { recursive: true });
+  for (const name of readdirSync(path.join(EMOJI, 'train', kind!)).sort().slice(0, 12)) {
+    copyFileSync(path.join(EMOJI, 'train', kind!, name), path.join(root, 'one', name));
+    writeFileSync(path.join(root, 'two', name), `no picture ${name}`);
+  }
+  const codes = [];
+  for (const command of [['advise', root], ['train', root, '--strategy', 'freeze', '--runs', path.join(root, '..', 'runs')]]) {
+    const outcome = await thaw([...command, '--json']);
+    assert.equal(outcome.code, 2, outcome.stderr);
+    codes.push(jsonLines(outcome.stdout).at(-1)?.['code']);
+  }
+  assert.equal(codes[0], codes[1]);
 });

@@ -55,6 +55,19 @@ describe('measurements before training', () => {
     const rows = Array.from(labels, (_, row) => row);
     const gram = gramMatrix(features);
     assert.deepEqual([...new Set(ridgePredictions(gram, labels, 2, rows, rows, ridgePenalty(gram, 30, rows)))], [0], 'the larger class');
+    // Features that are the same in every image, but for what rounding makes of them.
+    for (const [images, value] of [[3, 0.1], [5, 123.456]] as const) {
+      const same = { values: new Float32Array(images * 3).fill(value), images, channels: 3 };
+      const products = gramMatrix(same);
+      const all = Array.from({ length: images }, (_, row) => row);
+      assert.equal(ridgePredictions(products, Int32Array.from(all, (row) => row % 2), 2, all, all, ridgePenalty(products, images, all)).length, images);
+    }
+  });
+
+  test('LogME leaves out a class without an image', () => {
+    const labels = Int32Array.from({ length: 12 }, (_, row) => row % 2);
+    const features = { values: Float32Array.from({ length: 12 * 4 }, (_, at) => Math.sin(at * at)), images: 12, channels: 4 };
+    assert.equal(logme(features, labels, 5), logme(features, labels, 2));
   });
 
   test('confidence is SciPy\'s softmax, its interval SciPy\'s', () => {
