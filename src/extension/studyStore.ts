@@ -7,11 +7,11 @@ import type { StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { isLiveState } from '../runs/liveness.js';
 import { runsFolderFor } from '../runs/runFolder.js';
 import { isUnreadableStudy, readStudySnapshot } from '../study/snapshot.js';
-import { listStudies, studiesFolderFor } from '../study/studyFolder.js';
+import { allDatasetsIn, listStudies, studiesFolderFor } from '../study/studyFolder.js';
 import { runCli } from './cliProcess.js';
 import { inBackground } from './errorReport.js';
 import type { Installation } from './installation.js';
-import { localFolders, type RunStore } from './runStore.js';
+import { localFolders, workspaceFolderHolding, type RunStore } from './runStore.js';
 
 const POLL_MS = 1000;
 /** Pictures of each dataset. */
@@ -24,6 +24,8 @@ interface Followed {
   /** The snapshot as text, to see that nothing has changed. */
   text: string;
   samples: readonly StudySample[];
+  /** The trainer was asked for pictures. */
+  asked: boolean;
 }
 
 export class StudyStore implements vscode.Disposable {
@@ -51,10 +53,7 @@ export class StudyStore implements vscode.Disposable {
   /** Follows a study from now on. */
   follow(directory: string): void {
     if (this.workspaceFolderOf(directory) === undefined) return;
-    if (!this.#followed.has(directory)) {
-      this.#followed.set(directory, { study: undefined, text: '', samples: [] });
-      inBackground(this.log, this.#readSamples(directory));
-    }
+    if (!this.#followed.has(directory)) this.#followed.set(directory, { study: undefined, text: '', samples: [], asked: false });
     this.#look();
   }
 
@@ -98,6 +97,11 @@ export class StudyStore implements vscode.Disposable {
       const before = followed.study;
       // One that has ended is read again all the same: another window, or a terminal, may resume it.
       const study = await this.read(directory);
+      // Looked at anew each time: trust may be granted, or a folder opened, later.
+      if (!followed.asked && !isUnreadableStudy(study) && mayDecode(study)) {
+        followed.asked = true;
+        inBackground(this.log, this.#readSamples(directory));
+      }
       const text = JSON.stringify(study);
       if (text === followed.text) continue;
       Object.assign(followed, { study, text });
@@ -137,4 +141,9 @@ export class StudyStore implements vscode.Disposable {
     followed.samples = samples;
     if (!this.#aborted.signal.aborted) this.#changed.fire();
   }
+}
+
+/** A study that came with a folder names its datasets itself: images are decoded only where the workspace is trusted, and only those of open folders. */
+function mayDecode({ record, directory }: StudySnapshot): boolean {
+  return vscode.workspace.isTrusted && allDatasetsIn(record.plan, directory, (folder) => workspaceFolderHolding(folder) !== undefined);
 }

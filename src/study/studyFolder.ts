@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { ThawError } from '../protocol/errors.js';
 import { RUN_ID } from '../protocol/run.js';
-import { studyRecordSchema, type StudyRecord, type UnreadableStudy } from '../protocol/study.js';
+import { studyRecordSchema, type StudyPlan, type StudyRecord, type UnreadableStudy } from '../protocol/study.js';
 import { removeEmptyFolder, type Claim } from '../runs/claims.js';
 import { workspaceOf } from '../runs/datasetFolder.js';
 import { assertRealFolders, assertWritableFolders, isMissing, readGuarded, UnsafePath } from '../runs/guardedFiles.js';
@@ -63,6 +63,19 @@ export function resolveStored(stored: string, studyDirectory: string): string {
     throw new ThawError('input', 'dataset-outside', `The study's folder ${JSON.stringify(stored)} lies outside its workspace`, 'Start a new study on the dataset folders themselves');
   }
   return folder;
+}
+
+/** Whether every dataset of a study lies in a folder of which `holds` is true; one whose path leads out of its workspace doesn't. */
+export function allDatasetsIn({ datasets }: StudyPlan, studyDirectory: string, holds: (folder: string) => boolean): boolean {
+  return datasets.every(({ path: stored }) => {
+    let folder: string;
+    try {
+      folder = resolveStored(stored, studyDirectory);
+    } catch {
+      return false;
+    }
+    return holds(folder);
+  });
 }
 
 /**

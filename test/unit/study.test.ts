@@ -16,7 +16,7 @@ import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
 import { startStudy } from '../../src/study/startStudy.js';
-import { createStudyFolder, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
+import { allDatasetsIn, createStudyFolder, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
 import { recipeNamed } from '../../src/training/recipes.js';
 import { SeededRandom } from '../../src/training/random.js';
@@ -175,6 +175,12 @@ describe('the folder of a study', () => {
     assert.equal(storedPath('/data/pets', studies), '/data/pets');
     assert.throws(() => resolveStored('pets', path.join(studies, 'study-1')), /outside its workspace/);
     assert.throws(() => resolveStored('../pets', '/work/.thaw/studies/study-1'), /outside its workspace/);
+  });
+  test('its datasets are in the open folders, all of them, or they are not', () => {
+    const open = (folder: string): boolean => folder === '/work' || folder.startsWith('/work/');
+    const lies = (...paths: string[]): boolean => allDatasetsIn(makePlan({ datasets: paths.map((stored) => ({ name: 'x', path: stored, runs: '.thaw/runs' })) }), '/work/.thaw/studies/study-1', open);
+    assert.equal(lies('pets', '/work/birds', '.'), true);
+    for (const outside of ['/etc', '/work/../etc', '../etc', 'pets/../../etc']) assert.equal(lies('pets', outside), false, outside);
   });
   test('one process executes it; when that is gone it is interrupted, and a request to stop is answered', async () => {
     const workspace = folder.workspace();
