@@ -10,7 +10,6 @@ import { runsFolderFor } from '../runs/runFolder.js';
 import { exportStudy, STUDY_EXTENSIONS, STUDY_FORMATS, type StudyFormat } from '../study/export.js';
 import { launchStudy } from '../study/launchStudy.js';
 import { referenceAccuracy } from '../study/reference.js';
-import { isUnreadableStudy } from '../study/snapshot.js';
 import { startStudy } from '../study/startStudy.js';
 import { resolveStored, stopStudy, studiesFolderFor } from '../study/studyFolder.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
@@ -133,8 +132,8 @@ async function begin(services: Services, folders: readonly string[], { strategie
  */
 export async function resumeStudy(services: Services, directory: string): Promise<void> {
   const workspace = requireKnown(services, directory);
-  const study = await services.studies.read(directory);
-  if (isUnreadableStudy(study)) throw new ThawError('run', 'study-unreadable', vscode.l10n.t('The study can\'t be read: {0}', study.reason), vscode.l10n.t('Start a new study'));
+  const study = await services.studies.readRecord(directory);
+  if ('reason' in study) throw new ThawError('run', 'study-unreadable', vscode.l10n.t('The study can\'t be read: {0}', study.reason), vscode.l10n.t('Start a new study'));
   if (study.record.startedAt !== undefined && isLiveState(study.state)) return;
   for (const { path: stored, runs } of study.record.plan.datasets) {
     const holder = workspaceFolderHolding(resolveStored(stored, directory));
@@ -179,16 +178,21 @@ export async function exportStudyTable(study: StudySnapshot): Promise<string | u
 
 async function pickStudy(services: Services): Promise<string | undefined> {
   const directories = await services.studies.all();
-  const rows = await Promise.all(directories.map(async (directory) => {
-    const study = await services.studies.read(directory);
-    if (isUnreadableStudy(study)) return { label: `$(warning) ${plainName(study.id)}`, description: plainText(study.reason), detail: '', directory };
+  // One after the other, of each only its row: a study may be large, and there may be hundreds.
+  const rows: (vscode.QuickPickItem & { readonly directory: string })[] = [];
+  for (const directory of directories) {
+    const study = await services.studies.readRecord(directory);
+    if ('reason' in study) {
+      rows.push({ label: `$(warning) ${plainName(study.id)}`, description: plainText(study.reason), directory });
+      continue;
+    }
     const { record, state } = study;
     const done = record.runs.filter((run) => run.state === 'finished').length;
-    return {
+    rows.push({
       label: record.plan.datasets.map(({ name }) => plainName(name)).join(', '), description: vscode.l10n.t('{0} of {1} runs done', done, record.runs.length),
       detail: `${new Date(record.createdAt).toLocaleString(vscode.env.language)}, ${record.plan.strategies.join(', ')}, ${state}`, directory,
-    };
-  }));
+    });
+  }
   if (rows.length === 0) {
     void vscode.window.showInformationMessage(vscode.l10n.t('There is no study yet.'));
     return undefined;

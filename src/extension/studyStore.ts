@@ -7,7 +7,7 @@ import type { StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { isLiveState } from '../runs/liveness.js';
 import { runsFolderFor } from '../runs/runFolder.js';
 import { isUnreadableStudy, readStudySnapshot } from '../study/snapshot.js';
-import { allDatasetsIn, listStudies, studiesFolderFor } from '../study/studyFolder.js';
+import { allDatasetsIn, listStudies, readStudyRecord, studiesFolderFor } from '../study/studyFolder.js';
 import { runCli } from './cliProcess.js';
 import { inBackground } from './errorReport.js';
 import type { Installation } from './installation.js';
@@ -65,6 +65,11 @@ export class StudyStore implements vscode.Disposable {
   owns(runDirectory: string): boolean {
     const id = path.basename(runDirectory);
     return [...this.#followed.values()].some(({ study }) => study !== undefined && !isUnreadableStudy(study) && study.record.runs.some(({ run }) => run === id));
+  }
+
+  /** What the study's folder says alone, without its runs. */
+  async readRecord(directory: string): ReturnType<typeof readStudyRecord> {
+    return readStudyRecord(directory, { within: this.workspaceFolderOf(directory) });
   }
 
   async read(directory: string): Promise<StudySnapshot | UnreadableStudy> {

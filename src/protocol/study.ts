@@ -16,7 +16,16 @@ const time = v.pipe(v.string(), v.isoTimestamp());
 /** At most so many of each; a study is a table that a person reads. */
 export const MOST_DATASETS = 32;
 export const MOST_SEEDS = 100;
-const MOST_RUNS = 20_000;
+export const MOST_RUNS = 20_000;
+
+/** Some of what there is, each once: a table must not become larger than there are things to put into it. */
+function someOf<const T extends readonly string[]>(known: T) {
+  return v.pipe(v.array(v.picklist(known)), v.minLength(1), v.maxLength(known.length), v.check((items) => areDistinct(items), 'something is in it twice'));
+}
+
+function areDistinct(items: readonly string[]): boolean {
+  return new Set(items).size === items.length;
+}
 
 /** What a study is asked to do. */
 export const studyPlanSchema = v.strictObject({
@@ -27,9 +36,9 @@ export const studyPlanSchema = v.strictObject({
     /** The runs folder of its runs, in the same way. */
     runs: location,
   })), v.minLength(1), v.maxLength(MOST_DATASETS)),
-  strategies: v.pipe(v.array(v.picklist(STRATEGIES)), v.minLength(1)),
-  colours: v.pipe(v.array(v.picklist(COLOURS)), v.minLength(1)),
-  backbones: v.pipe(v.array(v.picklist(BACKBONES)), v.minLength(1)),
+  strategies: someOf(STRATEGIES),
+  colours: someOf(COLOURS),
+  backbones: someOf(BACKBONES),
   /** Seeds 0 to this, exclusive. */
   seeds: v.pipe(count, v.minValue(1), v.maxValue(MOST_SEEDS)),
   splitSeed: count,
@@ -137,7 +146,8 @@ export const studyRecordSchema = v.strictObject({
   estimate: v.optional(v.strictObject({ seconds: positive, device: name })),
   /** Seeds that are run, where the time doesn't allow for all. */
   trimmedTo: v.optional(count),
-  runs: v.pipe(v.array(studyRunSchema), v.maxLength(MOST_RUNS)),
+  /** Each is read for itself: one folder that many named would be read, and kept, as often. */
+  runs: v.pipe(v.array(studyRunSchema), v.maxLength(MOST_RUNS), v.check((runs) => areDistinct(runs.flatMap(({ run }) => run ?? [])), 'two runs have the same folder')),
   cells: v.pipe(v.array(studyCellSchema), v.maxLength(MOST_RUNS)),
   pairs: v.pipe(v.array(v.union([testedPairSchema, untestedPairSchema])), v.maxLength(MOST_RUNS)),
   failure: v.optional(failureSchema),

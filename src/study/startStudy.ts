@@ -1,7 +1,8 @@
 // From what is asked for to a study folder: the one in which it was begun before, or a new one.
 import path from 'node:path';
+import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Colour, Recipe, Strategy } from '../protocol/run.js';
-import type { StudyPlan, StudyRecord } from '../protocol/study.js';
+import { MOST_DATASETS, MOST_RUNS, MOST_SEEDS, type StudyPlan, type StudyRecord } from '../protocol/study.js';
 import { plannedRuns, planKey } from './plan.js';
 import { studyResults } from './results.js';
 import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath } from './studyFolder.js';
@@ -20,8 +21,10 @@ export interface StudyRequest {
 /**
  * The newest study of the same plan, or else a new folder with one. Its datasets may have moved with their workspace since: paths inside it are relative.
  * @param options.fresh a new one, whatever there is
+ * @throws ThawError `study-too-large`
  */
 export async function startStudy(studiesFolder: string, request: StudyRequest, options: { readonly minutes: number | undefined; readonly fresh?: boolean }): Promise<{ readonly directory: string; readonly found: StudyRecord | undefined }> {
+  refuseTooLarge(request);
   const plan: StudyPlan = {
     datasets: request.datasets.map(({ folder, runsFolder }) => ({ name: path.basename(folder), path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
     strategies: [...request.strategies], colours: [...request.colours], backbones: [...request.backbones], seeds: request.seeds, splitSeed: 0, recipe: request.recipe, recipes: [...request.recipes],
@@ -37,6 +40,17 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     runs: plannedRuns(plan, 'seeds last'), cells, pairs,
   };
   return { directory: await createStudyFolder(studiesFolder, record), found: undefined };
+}
+
+/** What study.json can't hold is refused before anything is made. */
+function refuseTooLarge({ datasets, strategies, colours, backbones, seeds }: StudyRequest): void {
+  const refuse = (message: string, next: string): never => { throw new ThawError('input', 'study-too-large', message, next); };
+  if (datasets.length > MOST_DATASETS) refuse(`${datasets.length} folders are too many for one study`, `Choose at most ${MOST_DATASETS}`);
+  if (seeds > MOST_SEEDS) refuse(`${seeds} seeds are too many for one study`, `Choose at most ${MOST_SEEDS}`);
+  const runs = datasets.length * strategies.length * colours.length * backbones.length * seeds;
+  if (runs > MOST_RUNS) {
+    refuse(`${datasets.length} folders × ${strategies.length} strategies × ${colours.length} colours × ${backbones.length} networks × ${seeds} seeds are ${runs} runs; one study holds ${MOST_RUNS}`, 'Choose fewer seeds, or make several studies');
+  }
 }
 
 async function findStudy(studiesFolder: string, plan: StudyPlan): Promise<{ readonly directory: string; readonly found: StudyRecord } | undefined> {

@@ -7,7 +7,9 @@ import * as v from 'valibot';
 import { twoWayBootstrap } from '../../src/metrics/bootstrap.js';
 import { wilsonInterval } from '../../src/metrics/intervals.js';
 import { holm, mcnemarExact, pairedT, signFlipExact } from '../../src/metrics/significance.js';
+import { ThawError } from '../../src/protocol/errors.js';
 import { createLocaliser, ENGLISH } from '../../src/protocol/localiser.js';
+import { BACKBONES } from '../../src/protocol/run.js';
 import { studyRecordSchema, type StudyPlan, type StudyRecord, type StudyRun, type StudySnapshot, type TestedStudyPair } from '../../src/protocol/study.js';
 import { curveAxis, curvesOf } from '../../src/study/curves.js';
 import { exportStudy, STUDY_FORMATS } from '../../src/study/export.js';
@@ -20,8 +22,8 @@ import { allDatasetsIn, createStudyFolder, readStudyRecord, resolveStored, stopS
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
 import { recipeNamed } from '../../src/training/recipes.js';
 import { SeededRandom } from '../../src/training/random.js';
-import { temporaryFolder } from './runFixtures.js';
-import { makeResult } from './runRecords.js';
+import { lines, placeRun, temporaryFolder } from './runFixtures.js';
+import { makeEpoch, makeRecord, makeResult } from './runRecords.js';
 
 const folder = temporaryFolder();
 
@@ -169,6 +171,29 @@ describe('the folder of a study', () => {
     assert.notEqual((await startStudy(studies, { ...request(workspace), seeds: 4 }, { minutes: undefined })).directory, directory);
     assert.notEqual((await startStudy(studies, request(workspace), { minutes: undefined, fresh: true })).directory, directory);
   });
+  test('what is too large for one study is refused with its numbers, before anything is made', async () => {
+    const workspace = folder.workspace();
+    const studies = path.join(workspace, '.thaw', 'studies');
+    const many = (count: number) => Array.from({ length: count }, (_, index) => ({ folder: path.join(workspace, String(index)), runsFolder: path.join(workspace, '.thaw', 'runs') }));
+    const asked: [Partial<Parameters<typeof startStudy>[1]>, RegExp][] = [
+      [{ datasets: many(33) }, /^33 folders are too many for one study$/], [{ seeds: 101 }, /^101 seeds are too many for one study$/],
+      [{ datasets: many(30), backbones: BACKBONES, seeds: 100 }, /^30 folders × 2 strategies × 2 colours × 8 networks × 100 seeds are 96000 runs; one study holds 20000$/],
+    ];
+    for (const [change, message] of asked) {
+      await assert.rejects(startStudy(studies, { ...request(workspace), ...change }, { minutes: undefined }), (error) => error instanceof ThawError && error.code === 'study-too-large' && message.test(error.message));
+    }
+    assert.equal(existsSync(path.join(workspace, '.thaw')), false);
+  });
+  test('a curve has no more points than its recipe has epochs', async () => {
+    const workspace = folder.workspace();
+    const recipe = { ...recipeNamed('default', 'freeze', 'efficientnet_lite0'), epochs: 2 };
+    placeRun(workspace, { 'run.json': JSON.stringify(makeRecord({ state: 'finished', configuration: { ...makeRecord().configuration, recipe } })), 'events.ndjson': lines(...[1, 2, 3, 4].map((epoch) => makeEpoch(epoch))) });
+    const plan = makePlan();
+    const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), makeStudy({ runs: plannedRuns(plan, 'seeds last').map((run, index) => ({ ...run, ...(index === 0 && { run: 'run-1' }) })) }, plan));
+    const study = await readStudySnapshot(directory);
+    assert.ok('curves' in study);
+    assert.deepEqual(study.curves.map(({ epochs, validation }) => [epochs, validation.length]), [[2, 2]]);
+  });
   test('beside a runs folder that is elsewhere it is hidden in it, and its paths are whole', () => {
     const studies = studiesFolderFor('/somewhere/runs');
     assert.equal(studies, '/somewhere/runs/.studies');
@@ -213,6 +238,9 @@ describe('the folder of a study', () => {
     const cases: [string, RegExp][] = [
       [place('text', 'no JSON'), /not valid JSON/], [place('b', JSON.stringify(whole)), /that of another study/],
       [place('a', JSON.stringify({ ...whole, runs: [{ ...whole.runs[0], run: '../../etc' }] })), /not valid at runs\.0\.run/],
+      [place('c', JSON.stringify({ ...whole, id: 'c', runs: whole.runs.map((run) => ({ ...run, run: 'run-1' })) })), /not valid at runs: two runs have the same folder/],
+      [place('d', JSON.stringify({ ...whole, id: 'd', plan: { ...whole.plan, strategies: ['freeze', 'freeze'] } })), /not valid at plan\.strategies: something is in it twice/],
+      [place('e', JSON.stringify({ ...whole, id: 'e', plan: { ...whole.plan, colours: Array(50_000).fill('rgb') } })), /not valid at plan\.colours/],
       [path.join(studies, 'link'), /is a link/], [path.join(studies, 'none'), /the folder is gone/],
     ];
     for (const [directory, reason] of cases) {
@@ -220,7 +248,7 @@ describe('the folder of a study', () => {
       assert.ok('reason' in read && reason.test(read.reason), `${directory}: ${JSON.stringify(read).slice(0, 200)}`);
     }
     const outside = makeStudy({ id: 'outside' }, makePlan({ datasets: [{ name: 'x', path: '../../x', runs: '../../runs' }] }));
-    const read = await readStudySnapshot(place('outside', JSON.stringify({ ...outside, runs: outside.runs.map((run) => ({ ...run, run: 'run-1' })) })));
+    const read = await readStudySnapshot(place('outside', JSON.stringify({ ...outside, runs: outside.runs.map((run, index) => ({ ...run, run: `run-${String(index)}` })) })));
     assert.ok('reason' in read && /outside its workspace/.test(read.reason));
     assert.equal(existsSync(path.join(workspace, '..', 'runs')), false);
   });
@@ -231,7 +259,7 @@ describe('a study as a file', () => {
   const plan = makePlan({ datasets: [{ name: EVIL, path: 'a', runs: '.thaw/runs' }, { name: 'Hymenoptera', path: 'b', runs: '.thaw/runs' }] });
   const right = (seed: number, wrong: number): boolean[] => answers(60, (image) => image >= wrong + seed);
   const some = [0, 1].flatMap((dataset) => [0, 1, 2].flatMap((seed) => [
-    finished({ dataset, seed, run: `freeze-${String(seed)}` }, right(seed, 5)), finished({ dataset, seed, strategy: 'finetune', run: `finetune-${String(seed)}` }, right(seed, 30)),
+    finished({ dataset, seed, run: `freeze-${String(dataset)}-${String(seed)}` }, right(seed, 5)), finished({ dataset, seed, strategy: 'finetune', run: `finetune-${String(dataset)}-${String(seed)}` }, right(seed, 30)),
   ]));
   const record = makeStudy({ state: 'finished', ...studyResults(plan, some), runs: some.map(({ planned }) => planned) }, plan);
   const study: StudySnapshot = {

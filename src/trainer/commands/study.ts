@@ -9,7 +9,7 @@ import { formatAccuracy, formatClock, formatCount, formatInterval } from '../../
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { ENGLISH } from '../../protocol/localiser.js';
 import { BACKBONES, COLOURS, DEFAULT_BACKBONE, STRATEGIES } from '../../protocol/run.js';
-import { MOST_DATASETS, MOST_SEEDS, type StudyCell, type StudyRecord, type StudySnapshot } from '../../protocol/study.js';
+import { MOST_SEEDS, type StudyCell, type StudyRecord, type StudySnapshot } from '../../protocol/study.js';
 import { strategyName } from '../../runs/strategyName.js';
 import { defaultWorkspace } from '../../runs/datasetFolder.js';
 import { runsFolderFor } from '../../runs/runFolder.js';
@@ -86,7 +86,6 @@ async function foldersOf(given: readonly string[]): Promise<string[]> {
     const { classes } = await listDataset(folder);
     if (classes.length < 2) throw new ThawError('input', 'too-few-classes', `${folder} holds ${classes.length === 0 ? 'no class folders' : 'one class folder'}; at least two are needed`, 'Give folders with one subfolder of images per class');
   }
-  if (distinct.length > MOST_DATASETS) throw new ThawError('input', 'bad-arguments', `${distinct.length} folders are too many for one study`, `Give at most ${MOST_DATASETS}`);
   return distinct;
 }
 
