@@ -1,7 +1,7 @@
 // study.json: which runs a study is made of, how far they are, and what they say together. The trainer that executes it writes it; everybody else
 // reads it, and through this schema only, since a study folder in a cloned repository is hostile.
 import * as v from 'valibot';
-import { BACKBONES, COLOURS, failureSchema, recipeSchema, RUN_ID, STRATEGIES, WRITTEN_STATES } from './run.js';
+import { BACKBONES, COLOURS, failureSchema, recipeSchema, RUN_ID, sha256, STRATEGIES, WRITTEN_STATES } from './run.js';
 import type { EpochScore } from './events.js';
 import type { RunState } from './run.js';
 
@@ -76,13 +76,15 @@ const studyRunSchema = v.strictObject({
 });
 export type StudyRun = v.InferOutput<typeof studyRunSchema>;
 
-/** A cell of the table: what the runs of all its seeds come to. Absent fields: no run has finished yet. */
+/** A cell of the table: what the runs of all its seeds come to. Absent fields: no run has finished yet, or its runs saw different splits. */
 const studyCellSchema = v.strictObject({
   ...placeEntries,
   /** Seeds whose runs finished. */
   seeds: v.pipe(v.array(count), v.maxLength(MOST_SEEDS)),
   /** Of each of these. */
   accuracies: v.pipe(v.array(share), v.maxLength(MOST_SEEDS)),
+  /** The `data.fingerprint` of its runs: which images they learned from and were scored on. Absent where they saw different ones: then they are not averaged. */
+  fingerprint: v.optional(sha256),
   mean: v.optional(share),
   /** 95 %. */
   interval: v.optional(v.tuple([share, share])),
@@ -127,7 +129,8 @@ const testedPairSchema = v.strictObject({
 export type TestedStudyPair = v.InferOutput<typeof testedPairSchema>;
 
 /** Why a pair has no test yet, or can't have one. */
-export const UNTESTED_REASONS = ['no-result', 'other-images', 'no-predictions'] as const;
+export const UNTESTED_REASONS = ['no-result', 'other-split', 'other-images', 'no-predictions'] as const;
+export type UntestedReason = (typeof UNTESTED_REASONS)[number];
 
 const untestedPairSchema = v.strictObject({ ...pairEntries, untested: v.picklist(UNTESTED_REASONS) });
 export type StudyPair = TestedStudyPair | v.InferOutput<typeof untestedPairSchema>;
@@ -168,6 +171,8 @@ export interface StudyCurve {
   readonly run: number;
   readonly state: RunState;
   readonly epochs: number;
+  /** The split that it saw, once it has read it. */
+  readonly fingerprint?: string;
   /** Validation, epoch by epoch. */
   readonly validation: readonly Pick<EpochScore, 'accuracy'>[];
 }

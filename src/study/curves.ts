@@ -22,7 +22,8 @@ export function curvesOf({ record, curves }: StudySnapshot, dataset: number, bac
     });
     const ended = all.filter(({ state }) => state === 'finished');
     // A second seed that has just begun would cut the curve short: until it has ended it is not in the mean.
-    const shown = ended.length > 0 ? ended : all.slice(-1);
+    // Nor is one on other images than the last: where a dataset was changed the mean is over those on the same.
+    const shown = ended.length > 0 ? ended.filter(({ fingerprint }) => fingerprint === ended.at(-1)?.fingerprint) : all.slice(-1);
     const [first] = shown;
     if (first === undefined) return [];
     const length = Math.min(...shown.map(({ validation }) => validation.length));

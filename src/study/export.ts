@@ -87,7 +87,7 @@ function toMarkdown(study: StudySnapshot, { l10n, reference }: StudyExportOption
   return `${[
     ...accuracies, '', ...times, ...pairs, '',
     ...studyVerdicts(study.record, l10n).map(({ title, text }) => `- **${title}.** ${markdownText(text)}`), '',
-    ...notesOf(study, l10n, reference),
+    ...notesOf(study, l10n, reference).map(markdownText),
   ].join('\n').trimEnd()}\n`;
 }
 

@@ -4,7 +4,7 @@ import { twoWayBootstrap } from '../metrics/bootstrap.js';
 import { wilsonInterval } from '../metrics/intervals.js';
 import { holm, mcnemarExact, pairedT, signFlipExact } from '../metrics/significance.js';
 import type { RunResult } from '../protocol/run.js';
-import type { StudyCell, StudyPair, StudyPlan, StudyRun, TestedStudyPair } from '../protocol/study.js';
+import type { StudyCell, StudyPair, StudyPlan, StudyRun, TestedStudyPair, UntestedReason } from '../protocol/study.js';
 import { SeededRandom } from '../training/random.js';
 import { needsFeatures } from '../training/recipes.js';
 import { cellKey, featuresOf, plannedCells } from './plan.js';
@@ -24,6 +24,8 @@ export interface ImageAnswers {
 export interface FinishedRun {
   readonly planned: StudyRun;
   readonly result: RunResult;
+  /** `data.fingerprint` of its record: runs with another one learned from other images, also where they were scored on the same. */
+  readonly fingerprint: string | undefined;
   /** Undefined when its predictions can't be read. */
   readonly answers: ImageAnswers | undefined;
 }
@@ -42,8 +44,8 @@ export function studyResults(plan: StudyPlan, finished: readonly FinishedRun[], 
     const runs = byCell.get(cellKey(place)) ?? [];
     // What is decoded alone and what is turned into features take different times.
     const kind = startsFromFeatures(plan, place);
-    const sharing = finished.filter(({ planned }) => featuresOf(planned) === featuresOf(place) && startsFromFeatures(plan, planned) === kind);
-    return { ...place, ...scoresOf(runs, memory), ...timesOf(runs, sharing) };
+    const sharing = finished.filter(({ planned, fingerprint }) => featuresOf(planned) === featuresOf(place) && startsFromFeatures(plan, planned) === kind && fingerprint === runs[0]?.fingerprint);
+    return { ...place, ...scoresOf(runs, memory), ...(sawOneSplit(runs) && timesOf(runs, sharing)) };
   });
   const untested = plannedPairs(plan).map((pair) => {
     const sides = [pair.first, pair.second].map((side) => byCell.get(cellKey({ ...pair, ...side })) ?? []);
@@ -77,8 +79,8 @@ function scoresOf(runs: readonly FinishedRun[], memory: Map<string, unknown>): O
   const seeds = runs.map(({ planned }) => planned.seed);
   const accuracies = runs.map(({ result }) => result.accuracy);
   const [first] = runs;
-  if (first === undefined) return { seeds, accuracies };
-  const common = { seeds, accuracies, mean: meanOf(accuracies), images: first.result.total, split: first.result.accuracySplit };
+  if (first === undefined || !sawOneSplit(runs)) return { seeds, accuracies };
+  const common = { seeds, accuracies, ...(first.fingerprint !== undefined && { fingerprint: first.fingerprint }), mean: meanOf(accuracies), images: first.result.total, split: first.result.accuracySplit };
   const rows = sameImages(runs);
   if (rows === undefined || rows.length < SEEDS_FOR_SPREAD) {
     const ends = runs.map(({ result }) => wilsonInterval(result.correct, result.total));
@@ -99,13 +101,14 @@ function timesOf(runs: readonly FinishedRun[], sharing: readonly FinishedRun[]):
 
 type Tested = Omit<TestedStudyPair, 'contrast' | 'dataset' | 'backbone' | 'first' | 'second' | 'pHolm'>;
 
-function testPair(first: readonly FinishedRun[], second: readonly FinishedRun[], memory: Map<string, unknown>): Tested | { readonly untested: 'no-result' | 'other-images' | 'no-predictions' } {
+function testPair(first: readonly FinishedRun[], second: readonly FinishedRun[], memory: Map<string, unknown>): Tested | { readonly untested: UntestedReason } {
   const shared = first.flatMap((one) => {
     const other = second.find(({ planned }) => planned.seed === one.planned.seed);
     return other === undefined ? [] : [{ one, other }];
   });
   if (shared.length === 0) return { untested: 'no-result' };
   const runs = shared.flatMap(({ one, other }) => [one, other]);
+  if (!sawOneSplit(runs)) return { untested: 'other-split' };
   if (runs.some(({ answers }) => answers === undefined)) return { untested: 'no-predictions' };
   if (sameImages(runs) === undefined || new Set(runs.map(({ result }) => result.accuracySplit)).size > 1) return { untested: 'other-images' };
   return remembered(memory, `pair ${nameOf(runs)}`, () => test(shared));
@@ -134,6 +137,12 @@ function test(shared: readonly { readonly one: FinishedRun; readonly other: Fini
     ...(enough && { interval: twoWayBootstrap(differences, new SeededRandom(0, 'bootstrap')) }),
     perSeed, pImages, ...(pSeeds !== undefined && { pSeeds }), p: Math.max(pImages, pSeeds ?? 0),
   };
+}
+
+/** As for a comparison of runs: what differs between runs on other images is not only what the study varies. One run alone is itself. */
+function sawOneSplit(runs: readonly FinishedRun[]): boolean {
+  const seen = new Set(runs.map(({ fingerprint }) => fingerprint));
+  return runs.length < 2 || (seen.size === 1 && !seen.has(undefined));
 }
 
 /** The answers, one row a run, if all are there and of the same images. */

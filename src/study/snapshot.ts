@@ -36,7 +36,7 @@ export async function readStudySnapshot(directory: string, options: StudySnapsho
     if (data !== undefined) datasets[planned.dataset] ??= { train: data.train, validation: data.validation, test: data.test, classes: data.classes.length };
     // A run has no more epochs than its recipe; events that say more are not its own.
     const epochs = run.epochs.slice(0, configuration.recipe.epochs);
-    curves.push({ run: index, state: run.state, epochs: configuration.recipe.epochs, validation: epochs.map(({ validation: { accuracy } }) => ({ accuracy })) });
+    curves.push({ run: index, state: run.state, epochs: configuration.recipe.epochs, ...(data !== undefined && { fingerprint: data.fingerprint }), validation: epochs.map(({ validation: { accuracy } }) => ({ accuracy })) });
   }
   return { directory: path.resolve(directory), record, state, datasets, curves, ...(device !== undefined && { device }) };
 }

@@ -6,7 +6,7 @@ import type { StudyCell, StudyPair, StudySnapshot } from '../protocol/study.js';
 import { strategyName } from '../runs/strategyName.js';
 import { cellKey } from './plan.js';
 import { REFERENCE, referenceAccuracy } from './reference.js';
-import { differenceInterval, intervalName, isTestedPair, outcomeOf, pairVerdict, placeName, testName } from './verdict.js';
+import { differenceInterval, intervalName, isMixed, isTestedPair, outcomeOf, pairVerdict, placeName, testName } from './verdict.js';
 
 /** A column of the table of accuracies. */
 export interface StudyColumn {
@@ -62,10 +62,10 @@ function datasetFacts({ train, validation, test, classes }: NonNullable<StudySna
   return test > 0 ? l10n.t('{0} train, {1} val, {3} test, {2} classes', ...counts, formatCount(test)) : l10n.t('{0} train, {1} val, {2} classes', ...counts);
 }
 
-/** `.956`, `[.931–.978]`, `bootstrap, 3 seeds`, `0:06` */
+/** `.956` or `not averaged`, `[.931–.978]`, `bootstrap, 3 seeds`, `0:06` */
 export function cellTexts(cell: StudyCell, l10n: Localiser): { readonly mean: string; readonly interval: string; readonly method: string; readonly time: string } {
   return {
-    mean: formatAccuracy(cell.mean), interval: formatInterval(cell.interval), method: intervalName(cell, l10n),
+    mean: isMixed(cell) ? l10n.t('not averaged') : formatAccuracy(cell.mean), interval: formatInterval(cell.interval), method: intervalName(cell, l10n),
     time: cell.cached === true ? l10n.t('{0}, cached', formatClock(cell.seconds)) : formatClock(cell.seconds),
   };
 }

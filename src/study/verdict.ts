@@ -44,6 +44,7 @@ function whyUntested(pair: StudyPair, l10n: Localiser): string {
   if (isTestedPair(pair)) return '';
   switch (pair.untested) {
     case 'no-result': return l10n.t('Not tested yet');
+    case 'other-split': return l10n.t('Not tested: the runs saw different splits of the images');
     case 'other-images': return l10n.t('Not tested: the runs were scored on different images');
     case 'no-predictions': return l10n.t('Not tested: stored predictions can\'t be read');
   }
@@ -116,9 +117,24 @@ export function placeName(pair: StudyPair, { plan }: StudyRecord, l10n: Localise
   return parts.join(', ');
 }
 
+/** Whether a cell's runs saw different splits of the images, so that they have no mean. */
+export function isMixed({ seeds, mean }: Pick<StudyCell, 'seeds' | 'mean'>): boolean {
+  return seeds.length > 0 && mean === undefined;
+}
+
+/** The datasets whose images changed between the runs. */
+function changedDatasets({ plan, cells }: StudyRecord): string[] {
+  return plan.datasets.flatMap(({ name }, dataset) => {
+    const own = cells.filter((cell) => cell.dataset === dataset);
+    return own.some(isMixed) || new Set(own.flatMap(({ fingerprint }) => fingerprint ?? [])).size > 1 ? [name] : [];
+  });
+}
+
 /** What must be said beside the numbers. */
 export function studyNotes(record: StudyRecord, l10n: Localiser): string[] {
   const notes: string[] = [];
+  const changed = changedDatasets(record);
+  if (changed.length > 0) notes.push(l10n.t('The images changed between the runs: {0}. Runs on different images are neither averaged nor tested together; a new study trains all on the same.', changed.join('; ')));
   const tested = record.pairs.filter(isTestedPair);
   if (record.cells.some(({ split }) => split === 'validation')) notes.push(l10n.t('Each accuracy is the best epoch, chosen on the same images, so slightly optimistic.'));
   if (tested.length > 1) notes.push(l10n.t('p is corrected after Holm over {0} comparisons.', formatCount(tested.length)));

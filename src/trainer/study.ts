@@ -377,10 +377,10 @@ function trainingKey(recipe: Recipe, backbone: string, dataset: number): string 
 }
 
 async function finishedRun(planned: StudyRun, snapshot: RunSnapshot, within: string): Promise<FinishedRun> {
-  const { result } = snapshot.record;
+  const { result, data } = snapshot.record;
   if (result === undefined) throw new Error('a finished run without a result');
   const answers = await answersOf(snapshot, planned.run ?? '', (run) => readPredictions(run.directory, { within }), ENGLISH);
-  return { planned, result, answers: 'right' in answers ? imageAnswers(answers.right) : undefined };
+  return { planned, result, fingerprint: data?.fingerprint, answers: 'right' in answers ? imageAnswers(answers.right) : undefined };
 }
 
 function failureOf(error: unknown): Failure {

@@ -143,7 +143,7 @@ export class StudyScreen {
     const failed = runs.find(({ run }) => run.state === 'failed');
     const curve = running === undefined ? undefined : study.curves.find(({ run }) => run === running.at);
     const status = running !== undefined && isLive(study) ? (curve !== undefined && curve.validation.length > 0 ? t('epoch {0} of {1}', curve.validation.length, curve.epochs) : t('running'))
-      : failed !== undefined && cell.mean === undefined ? t('failed') : '';
+      : failed !== undefined && cell.seeds.length === 0 ? t('failed') : '';
     const last = runs.filter(({ run }) => run.state === 'finished').at(-1);
     const freeze = row.cells.find((other) => other.strategy === 'freeze' && other.colour === cell.colour);
     const times = cell.strategy === 'freeze' ? undefined : speedUp(cell, freeze);
@@ -154,11 +154,11 @@ export class StudyScreen {
         const open = last === undefined ? value : h('button', { type: 'button', class: 'link', 'data-action': 'openStudyRun', 'aria-label': t('{0}, open the run of seed {1}', mean, last.run.seed) }, value);
         if (last !== undefined) open.addEventListener('click', () => this.callbacks.openRun(last.at));
         return [h('span', { class: 'study-cell' },
-          cell.mean === undefined && status !== '' ? h('span', {}, icon(status === t('failed') ? 'error' : 'loading', status === t('failed') ? 'bad' : 'run'), ` ${status}`) : open,
+          cell.seeds.length === 0 && status !== '' ? h('span', {}, icon(status === t('failed') ? 'error' : 'loading', status === t('failed') ? 'bad' : 'run'), ` ${status}`) : open,
           cell.interval !== undefined && h('span', { class: 'study-facts' }, interval),
           cell.interval !== undefined && h('span', { class: 'study-facts' }, method),
           cell.seconds !== undefined && h('span', { class: 'study-facts' }, times === undefined ? time : t('{0}, {1} times freeze', time, times < 10 ? times.toFixed(1) : formatCount(times))),
-          cell.mean !== undefined && status !== '' && h('span', { class: 'study-facts' }, icon('loading', 'run'), ` ${status}`))];
+          cell.seeds.length > 0 && status !== '' && h('span', { class: 'study-facts' }, icon('loading', 'run'), ` ${status}`))];
       },
     };
   }

@@ -2,7 +2,7 @@
 import type { StudyPlan, StudyRun, StudySnapshot } from '../../src/protocol/study.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { recipeNamed } from '../../src/training/recipes.js';
-import { makeResult } from '../unit/runRecords.js';
+import { FINGERPRINT, makeResult } from '../unit/runRecords.js';
 
 export interface StudyOptions {
   readonly state?: StudySnapshot['state'];
@@ -31,7 +31,7 @@ export function makeStudySnapshot({ state = 'running', name = 'pets', seeds = 3,
   const finished = runs.filter((run) => run.state === 'finished').map((planned): FinishedRun => {
     const right = Array.from({ length: 150 }, (_, image) => image >= 5 + planned.seed && !(planned.colour === 'gray' && image > 100 && image < 120 - planned.seed));
     return {
-      planned, result: makeResult(right.filter(Boolean).length, right.length, { imagesPerSecondOf: planned.strategy === 'freeze' ? 'features' : 'training' }),
+      planned, result: makeResult(right.filter(Boolean).length, right.length, { imagesPerSecondOf: planned.strategy === 'freeze' ? 'features' : 'training' }), fingerprint: FINGERPRINT,
       answers: imageAnswers(new Map(right.map((value, image) => [`image ${String(image)}`, value]))),
     };
   });

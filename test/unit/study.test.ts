@@ -19,11 +19,12 @@ import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/re
 import { readStudySnapshot } from '../../src/study/snapshot.js';
 import { startStudy } from '../../src/study/startStudy.js';
 import { allDatasetsIn, createStudyFolder, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
+import { cellTexts } from '../../src/study/tables.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
 import { recipeNamed } from '../../src/training/recipes.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
-import { makeEpoch, makeRecord, makeResult } from './runRecords.js';
+import { FINGERPRINT, makeEpoch, makeRecord, makeResult } from './runRecords.js';
 
 const folder = temporaryFolder();
 
@@ -40,11 +41,11 @@ function makeStudy(change: Partial<StudyRecord> = {}, plan = makePlan()): StudyR
 }
 
 /** A run that is right on the images whose place is in neither list: `wrong` of `images`. */
-function finished(place: Partial<StudyRun>, right: readonly boolean[], change: { seconds?: number; featureSeconds?: number; cached?: boolean } = {}): FinishedRun {
-  const { seconds = 10, featureSeconds = 0, cached = false } = change;
+function finished(place: Partial<StudyRun>, right: readonly boolean[], change: { seconds?: number; featureSeconds?: number; cached?: boolean; fingerprint?: string } = {}): FinishedRun {
+  const { seconds = 10, featureSeconds = 0, cached = false, fingerprint = FINGERPRINT } = change;
   return {
     planned: { dataset: 0, strategy: 'freeze', colour: 'rgb', backbone: 'efficientnet_lite0', seed: 0, state: 'finished', run: 'run-1', seconds, featureSeconds, ...place },
-    result: makeResult(right.filter(Boolean).length, right.length, { imagesPerSecondOf: cached ? 'cached features' : 'features' }),
+    result: makeResult(right.filter(Boolean).length, right.length, { imagesPerSecondOf: cached ? 'cached features' : 'features' }), fingerprint,
     answers: imageAnswers(new Map(right.map((value, image) => [`image ${String(image)}`, value]))),
   };
 }
@@ -132,6 +133,22 @@ describe('what the runs come to', () => {
     assert.match(reasonOf(finished({ colour: 'gray' }, gray[0]!.slice(1))), /different images/);
     assert.match(reasonOf({ ...runs[3]!, answers: undefined }), /predictions can't be read/);
     assert.match(reasonOf({ ...runs[3]!, result: { ...runs[3]!.result, accuracySplit: 'test' } }), /different images/);
+  });
+  test('runs that learned from other images are neither averaged nor tested together, and it is said', () => {
+    const other = 'b'.repeat(64);
+    const some = [...runs.slice(0, 2), finished({ seed: 2 }, colour[2]!, { fingerprint: other }), ...gray.map((right, seed) => finished({ seed, colour: 'gray' }, right, { fingerprint: other }))];
+    const record = v.parse(studyRecordSchema, makeStudy(studyResults(makePlan(), some)));
+    const [mixed, whole] = record.cells.filter(({ strategy }) => strategy === 'freeze');
+    assert.deepEqual([mixed?.seeds, mixed?.accuracies, mixed?.mean, mixed?.interval, mixed?.seconds, mixed?.fingerprint], [seeds, [0.9, 0.9, 0.9], undefined, undefined, undefined, undefined]);
+    assert.deepEqual([whole?.seeds, whole?.intervalBy, whole?.fingerprint], [seeds, 'bootstrap', other]);
+    assert.equal(cellTexts(mixed!, ENGLISH).mean, 'not averaged');
+    assert.equal(pairVerdict(record.pairs.find(({ contrast }) => contrast === 'colour')!, ENGLISH), 'Not tested: the runs saw different splits of the images');
+    const note = 'The images changed between the runs: hymenoptera. Runs on different images are neither averaged nor tested together; a new study trains all on the same.';
+    assert.ok(studyNotes(record, ENGLISH).includes(note));
+    // Cells that are whole, but not on the same images, are no less a case for the note.
+    const apart = [finished({}, colour[0]!), finished({ strategy: 'finetune' }, colour[0]!, { fingerprint: other })];
+    assert.ok(studyNotes(makeStudy(studyResults(makePlan(), apart)), ENGLISH).includes(note));
+    assert.ok(!studyNotes(makeStudy(studyResults(makePlan(), runs)), ENGLISH).includes(note));
   });
   test('times are those of a run by itself, and a cell says when its features were in the cache before', () => {
     const timed = (cached: boolean): FinishedRun[] => [
@@ -310,6 +327,8 @@ describe('a study as a file', () => {
     const [freeze] = curvesOf(study, 1, 'efficientnet_lite0');
     assert.equal(freeze?.values.length, 3);
     assert.ok(Math.abs(freeze.values[2]! - (0.86 + 0.88 + 0.9) / 3) < 1e-12);
+    const changed = { ...study, curves: study.curves.map((curve) => ({ ...curve, fingerprint: curve.run === 6 ? 'before' : 'after' })) };
+    assert.ok(Math.abs(curvesOf(changed, 1, 'efficientnet_lite0')[0]!.values[2]! - (0.88 + 0.9) / 2) < 1e-12, 'of other images than the last: not in the mean');
     for (const [values, low, high] of [[[0.98, 1], 0.98, 1], [[0.1, 0.6], 0.1, 0.6], [[0, 1], 0, 1], [[1], 0.99, 1], [[], 0.99, 1]] as const) {
       const axis = curveAxis(values);
       assert.ok(Math.abs(axis.low - low) < 1e-9 && Math.abs(axis.high - high) < 1e-9 && axis.ticks.length >= 2, JSON.stringify([values, axis]));

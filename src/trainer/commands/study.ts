@@ -17,7 +17,7 @@ import { exportStudy, STUDY_FORMATS, type StudyFormat } from '../../study/export
 import { isUnreadableStudy, readStudySnapshot } from '../../study/snapshot.js';
 import { readStudyRecord, resolveStored, studiesFolderFor, StudyWriter } from '../../study/studyFolder.js';
 import { startStudy } from '../../study/startStudy.js';
-import { intervalName } from '../../study/verdict.js';
+import { intervalName, isMixed } from '../../study/verdict.js';
 import { writeFileAtomic } from '../../storage/atomicFile.js';
 import { recipeNamed } from '../../training/recipes.js';
 import { sampleImages } from '../sampleImages.js';
@@ -201,8 +201,13 @@ export function showStudyEvent(event: StudyEvent, record: StudyRecord, progress:
       // A run's own lines would drown the cells: only what is being rewritten is shown, and warnings.
       if (event.event.type === 'step' || event.event.type === 'message' || (event.event.type === 'phase' && event.event.done !== undefined)) progress.show(event.event);
       break;
-    case 'cell': progress.line(`  ${place(event.cell)}  ${formatAccuracy(event.cell.mean)} ${formatInterval(event.cell.interval)} (${intervalName(event.cell, ENGLISH)})  ${formatClock(event.cell.seconds)}`); break;
+    case 'cell': progress.line(`  ${place(event.cell)}  ${cellLine(event.cell)}`); break;
     case 'failed': progress.line(`  ${place(event.planned)}, seed ${String(event.planned.seed)} failed: ${event.failure.message}. ${event.failure.next}.`); break;
     case 'left-out': progress.line(`${formatCount(event.runs)} runs are left out, for want of time`); break;
   }
+}
+
+function cellLine(cell: StudyCell): string {
+  if (isMixed(cell)) return 'not averaged: its runs saw different splits of the images';
+  return `${formatAccuracy(cell.mean)} ${formatInterval(cell.interval)} (${intervalName(cell, ENGLISH)})  ${formatClock(cell.seconds)}`;
 }
