@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ENGLISH } from '../src/protocol/localiser.js';
 import { studyRecordSchema, type StudySnapshot } from '../src/protocol/study.js';
 import { exportStudy } from '../src/study/export.js';
+import { estimatedSeconds } from '../src/study/plan.js';
 import { studyFacts } from '../src/study/tables.js';
 
 const BEGIN = '<!-- The lines from here on are made by `npm run bench:study`, of study.json. -->';
@@ -30,9 +31,12 @@ export function snapshotOf({ record, datasets, device }: StudySummary): StudySna
 /** The document with its tables made anew; what people wrote around them stays. */
 export function studyDocument(document: string, summary: StudySummary): string {
   const study = snapshotOf(summary);
-  const seconds = summary.record.runs.reduce((sum, run) => sum + (run.seconds ?? 0), 0);
+  const finished = summary.record.runs.filter(({ state }) => state === 'finished');
+  const minutes = Math.round(finished.reduce((sum, run) => sum + (run.seconds ?? 0), 0) / 60);
+  // Of these runs alone: what was left out was estimated too.
+  const estimated = finished.some((run) => run.estimatedSeconds === undefined) ? undefined : estimatedSeconds(finished);
   const made = [
-    BEGIN, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${summary.record.runs.filter(({ state }) => state === 'finished').length} runs, ${Math.round(seconds / 60)} minutes, of which the estimate had said ${Math.round((summary.record.estimate?.seconds ?? 0) / 60)}.`,
+    BEGIN, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${finished.length} runs, ${minutes} minutes${estimated === undefined ? '' : `, of which the estimate had said ${Math.round(estimated / 60)}`}.`,
     '', exportStudy(study, 'markdown', { l10n: ENGLISH, reference: true }).trimEnd(), '', END,
   ].join('\n');
   const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];

@@ -49,6 +49,25 @@ export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], se
   return 1;
 }
 
+/**
+ * The runs with those left out that don't fit, and what is said of it: the seeds that are kept, never fewer than have finished already. Undefined where
+ * that is all of them.
+ * @param fitting seeds whose runs fit into the time
+ */
+export function trimmedRuns(runs: readonly StudyRun[], fitting: number, seeds: number): { readonly runs: StudyRun[]; readonly trimmedTo: number | undefined } {
+  const kept = Math.max(fitting, ...runs.filter(({ state }) => state === 'finished').map(({ seed }) => seed + 1));
+  return {
+    runs: runs.map((run) => (run.seed >= fitting && run.state === 'planned' ? { ...run, state: 'leftOut' } : run)),
+    trimmedTo: kept < seeds ? kept : undefined,
+  };
+}
+
+/** What these runs were estimated to take together; undefined where none was. */
+export function estimatedSeconds(runs: readonly StudyRun[]): number | undefined {
+  const estimates = runs.flatMap((run) => run.estimatedSeconds ?? []);
+  return estimates.length === 0 ? undefined : estimates.reduce((sum, seconds) => sum + seconds, 0);
+}
+
 /** What is planned, with paths as they are resolved: equal for two studies that ask for the same. */
 export function planKey(plan: StudyPlan, resolve: (stored: string) => string): string {
   const { datasets, ...rest } = v.parse(studyPlanSchema, plan); // fields in one order

@@ -141,7 +141,7 @@ export function studyNotes(record: StudyRecord, l10n: Localiser): string[] {
   if (tested.some(({ seeds }) => seeds.length < 3)) notes.push(l10n.t('With fewer than 3 seeds a test is about these runs: other seeds may answer otherwise.'));
   if (record.trimmedTo !== undefined && record.minutes !== undefined) notes.push(l10n.t('Trimmed to {0} of {1} seeds, to fit into {2} minutes.', record.trimmedTo, record.plan.seeds, record.minutes));
   const leftOut = record.runs.filter(({ state, seed }) => state === 'leftOut' && seed < (record.trimmedTo ?? record.plan.seeds)).length;
-  if (leftOut > 0) notes.push(l10n.t('{0} more runs were left out when the time was over.', formatCount(leftOut)));
+  if (leftOut > 0) notes.push(l10n.t('{0} more runs were left out for want of time.', formatCount(leftOut)));
   if (record.cells.some(({ cached }) => cached === true)) notes.push(l10n.t('Times of cells marked as cached lack the features, which were in the cache before the study.'));
   return notes;
 }

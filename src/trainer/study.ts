@@ -19,7 +19,7 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import { isUnreadable, readPredictions, readRun } from '../runs/readRun.js';
 import { createRunFolder, newRunId } from '../runs/runFolder.js';
 import { RunWriter } from '../runs/runWriter.js';
-import { cellKey, featuresOf, plannedRuns, seedsWithin } from '../study/plan.js';
+import { cellKey, featuresOf, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../study/results.js';
 import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
 import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
@@ -250,13 +250,10 @@ class StudyJob {
       await this.writer.update({ trimmedTo: undefined });
       return;
     }
-    const seeds = seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, plan.seeds);
-    if (seeds === plan.seeds) {
-      await this.writer.update({ trimmedTo: undefined });
-      return;
-    }
-    await this.writer.update({ trimmedTo: seeds, runs: runs.map((run) => (run.seed >= seeds && run.state === 'planned' ? { ...run, state: 'leftOut' as const } : run)) });
-    this.say({ type: 'trimmed', seeds, of: plan.seeds, minutes });
+    const fitting = seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, plan.seeds);
+    const trimmed = trimmedRuns(runs, fitting, plan.seeds);
+    await this.writer.update(trimmed);
+    if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
   }
 
   /** Whether a run would end after the time is over, at the pace that the finished ones kept. The first seed is begun while there is any time at all. */

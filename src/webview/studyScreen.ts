@@ -3,7 +3,7 @@ import { formatAccuracy, formatClock, formatCount } from '../metrics/format.js';
 import type { StudySample } from '../protocol/messages.js';
 import type { StudyCell, StudyRun, StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { curvesOf, drawCurves } from '../study/curves.js';
-import { secondsLeft } from '../study/plan.js';
+import { estimatedSeconds, secondsLeft } from '../study/plan.js';
 import { cellTexts, pairRows, studyColumns, studyFacts, studyRows, type StudyColumn, type StudyRow } from '../study/tables.js';
 import { speedUp, studyNotes, studyVerdicts } from '../study/verdict.js';
 import { button, h, icon, setChildren, setText, svg, type Child } from './dom.js';
@@ -95,9 +95,10 @@ export class StudyScreen {
       button(t('Open log'), { action: 'openStudyLog', onClick: () => this.callbacks.openLog() }),
       button(t('Export table'), { action: 'exportStudy', onClick: () => this.callbacks.exportTable() }),
     ]);
-    setChildren(this.meta, JSON.stringify([study.device, rest, record.estimate?.seconds]), () => [
+    const estimated = estimatedSeconds(record.runs.filter((run) => run.state !== 'leftOut'));
+    setChildren(this.meta, JSON.stringify([study.device, rest, estimated]), () => [
       study.device !== undefined && h('li', {}, icon('chip'), recorded(study.device)), h('li', {}, rest.join(', ')),
-      record.estimate !== undefined && h('li', {}, icon('clock'), t('estimated {0}', formatClock(record.estimate.seconds))),
+      estimated !== undefined && h('li', {}, icon('clock'), t('estimated {0}', formatClock(estimated))),
     ]);
   }
 

@@ -13,7 +13,7 @@ import { BACKBONES } from '../../src/protocol/run.js';
 import { studyRecordSchema, type StudyPlan, type StudyRecord, type StudyRun, type StudySnapshot, type TestedStudyPair } from '../../src/protocol/study.js';
 import { curveAxis, curvesOf } from '../../src/study/curves.js';
 import { exportStudy, STUDY_FORMATS } from '../../src/study/export.js';
-import { plannedCells, plannedRuns, secondsLeft, seedsWithin } from '../../src/study/plan.js';
+import { estimatedSeconds, plannedCells, plannedRuns, secondsLeft, seedsWithin, trimmedRuns } from '../../src/study/plan.js';
 import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
@@ -71,6 +71,22 @@ describe('the plan of a study', () => {
     assert.equal(seedsWithin(130, runs, () => 10, 5), 3);
     assert.equal(seedsWithin(79, runs, () => 10, 5), 1);
     assert.equal(seedsWithin(1, runs, () => 10, 5), 1);
+  });
+  test('what is left out has not finished, and the seeds that are said are no fewer than have', () => {
+    const runs = plannedRuns(makePlan({ seeds: 5 }), 'seeds last').map((run): StudyRun => (run.seed === 0 || (run.seed < 3 && run.strategy === 'freeze') ? { ...run, state: 'finished' } : run));
+    const left = (some: readonly StudyRun[]): string[] => some.filter(({ state }) => state === 'leftOut').map(({ strategy, colour, seed }) => `${strategy} ${colour} ${String(seed)}`);
+    const trimmed = trimmedRuns(runs, 2, 5);
+    assert.equal(trimmed.trimmedTo, 3);
+    assert.equal(left(trimmed.runs).length, 2 + 4 + 4);
+    assert.deepEqual(left(trimmed.runs).slice(0, 2), ['finetune rgb 2', 'finetune gray 2']);
+    assert.ok(studyNotes(makeStudy({ ...trimmed, minutes: 9 }), ENGLISH).includes('2 more runs were left out for want of time.'));
+    assert.deepEqual([trimmedRuns(runs, 4, 5).trimmedTo, trimmedRuns(runs, 5, 5).trimmedTo, left(trimmedRuns(runs, 5, 5).runs)], [4, undefined, []]);
+    assert.equal(trimmedRuns(runs.map((run) => (run.seed === 4 && run.strategy === 'freeze' ? { ...run, state: 'finished' } : run)), 2, 5).trimmedTo, undefined);
+  });
+  test('an estimate is that of the runs that it is asked for', () => {
+    const runs = plannedRuns(makePlan({ seeds: 1 }), 'seeds last');
+    assert.equal(estimatedSeconds(runs), undefined);
+    assert.equal(estimatedSeconds(runs.map((run, index) => (index < 3 ? { ...run, estimatedSeconds: 10 } : run))), 30);
   });
   test('what is left goes by how the finished runs held to their estimates', () => {
     const runs = plannedRuns(makePlan({ seeds: 1 }), 'seeds last').map((run): StudyRun => ({ ...run, estimatedSeconds: 10 }));

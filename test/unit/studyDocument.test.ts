@@ -24,6 +24,14 @@ test('a summary makes the tables again, whatever stands around them', () => {
   assert.notEqual(studyDocument(written.replace('.960', '.999'), read).includes('.999'), true);
 });
 
+test('the time that the runs took stands beside what these were estimated to take, not those left out', () => {
+  const { record, ...study } = makeStudySnapshot({ state: 'finished', done: 8 });
+  const runs = record.runs.map((run) => ({ ...run, estimatedSeconds: 60, ...(run.state === 'finished' ? { seconds: 90 } : { state: 'leftOut' as const }) }));
+  const made = (some: typeof runs): string => studyDocument('', summaryOf({ ...study, record: { ...record, runs: some, estimate: { seconds: 1440, device: 'CPU' } } }));
+  assert.match(made(runs), / 8 runs, 12 minutes, of which the estimate had said 8\.\n/);
+  assert.match(made(runs.map(({ estimatedSeconds, ...run }, index) => (index === 0 ? run : { ...run, estimatedSeconds })) as typeof runs), / 8 runs, 12 minutes\.\n/);
+});
+
 test('docs/study.md is what its summary makes', { skip: !existsSync(summaryFile) && 'the study has not been run yet' }, () => {
   const document = readFileSync(path.join(process.cwd(), 'docs', 'study.md'), 'utf8');
   assert.equal(studyDocument(document, v.parse(studySummarySchema, JSON.parse(readFileSync(summaryFile, 'utf8')))), document);
