@@ -118,7 +118,7 @@ export class StudyScreen {
   private showCharts(study: StudySnapshot, rows: readonly StudyRow[], samples: readonly StudySample[]): void {
     const severalBackbones = study.record.plan.backbones.length > 1;
     const drawn = rows.map((row) => ({ row, series: curvesOf(study, row.dataset, row.backbone), pictures: samples.filter(({ dataset }) => dataset === row.dataset) }));
-    setChildren(this.charts, JSON.stringify(drawn.map(({ row, series, pictures }) => [row.name, row.backbone, series, pictures.length])), () => drawn.map(({ row, series, pictures }) => {
+    setChildren(this.charts, JSON.stringify([study.directory, drawn.map(({ row, series, pictures }) => [row.name, row.backbone, series, pictures.length])]), () => drawn.map(({ row, series, pictures }) => {
       const words = series.map(({ strategy, colour, values }) => `${strategy}${colour === 'gray' ? ` ${t('gray')}` : ''} ${formatAccuracy(values.at(-1))}`).join(', ');
       return h('section', { class: 'study-chart' },
         h('h2', {}, h('bdi', { class: 'name' }, row.name), severalBackbones && h('span', { class: 'muted' }, ` ${row.backbone}`)),
@@ -132,7 +132,7 @@ export class StudyScreen {
     setChildren(this.head, JSON.stringify(columns), () => [h('tr', {}, h('th', { scope: 'col' }, t('Dataset')),
       ...columns.map(({ strategy, colour, name }) => h('th', { scope: 'col', class: 'num' }, swatch({ tone: strategy, ...(colour === 'gray' && { dash: GRAY_DASH }) }), ` ${name}`)))]);
     const cells = rows.map((row) => row.cells.map((cell, index) => this.cellView(study, row, cell, index)));
-    setChildren(this.body, JSON.stringify(cells.map((all) => all.map(({ key }) => key))), () => rows.map((row, at) => h('tr', {},
+    setChildren(this.body, tableKey(study, rows, cells.map((all) => all.map(({ key }) => key))), () => rows.map((row, at) => h('tr', {},
       h('th', { scope: 'row' }, h('bdi', { class: 'name' }, row.name), h('span', { class: 'study-facts' }, row.facts), severalBackbones && h('span', { class: 'study-facts' }, row.backbone)),
       ...(cells[at] ?? []).map(({ content }, column) => h('td', { class: 'num', 'data-label': columns[column]?.name ?? '' }, ...content())))));
   }
@@ -181,6 +181,11 @@ export class StudyScreen {
     setChildren(this.failures, JSON.stringify(all), () => all.slice(0, 20).map(({ where, failure }) => h('li', {}, icon('error', 'bad'),
       h('span', {}, where !== '' && h('bdi', { class: 'name' }, `${where}: `), recorded(`${failure.message}. ${failure.next}.`)))));
   }
+}
+
+/** What the table's body is drawn from: its cells, what is said of each row, and whose they are, since another study may have a table of the same shape. */
+export function tableKey({ directory }: StudySnapshot, rows: readonly StudyRow[], cells: readonly (readonly string[])[]): string {
+  return JSON.stringify([directory, rows.map(({ name, facts, backbone }) => [name, facts, backbone]), cells]);
 }
 
 function isLive({ state }: StudySnapshot): boolean {

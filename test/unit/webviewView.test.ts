@@ -3,12 +3,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { RunData } from '../../src/protocol/run.js';
 import type { RunSnapshot } from '../../src/protocol/snapshot.js';
+import type { StudySnapshot } from '../../src/protocol/study.js';
+import { studyRows } from '../../src/study/tables.js';
 import { accuracyAxis, accuracyTick, axisTicks, epochTicks, intervalAxis, lossAxis, lossTick } from '../../src/webview/axes.js';
 import { dashOf, marksOf } from '../../src/webview/marks.js';
 import { comparedPairs, comparedRuns, comparisonFacts, comparisonTitle } from '../../src/webview/compareView.js';
 import { parseHostMessage } from '../../src/webview/hostMessages.js';
 import { majorityBaseline, runView, secondsElapsed, secondsLeft, shortened } from '../../src/webview/runView.js';
+import { tableKey } from '../../src/webview/studyScreen.js';
 import { throttle } from '../../src/webview/throttle.js';
+import { WORDS } from '../../src/webview/words.js';
 import { DATA, epochEvents, phase, snapshot, START, stepAfter } from '../harness/snapshots.js';
 import { makeStudySnapshot } from '../harness/studies.js';
 
@@ -264,4 +268,15 @@ describe('messages from the host', () => {
       { type: 'study', study: { directory: '/s', record: {} }, samples: [] }, { type: 'study', study: undefined }, { type: 'comparison', comparison: { runs: [{}], pairs: [], verdict: { title: '', body: [] } } }, { type: 'comparison', comparison: { runs: [], pairs: [] } },
     ]) assert.equal(parseHostMessage(message), undefined, JSON.stringify(message));
   });
+});
+
+test('a study\'s table is drawn anew for another study of the same shape, and when its datasets have been read', () => {
+  const key = (study: StudySnapshot): string => tableKey(study, studyRows(study, WORDS), []);
+  const study = makeStudySnapshot({ name: 'pets' });
+  assert.equal(key(study), key(makeStudySnapshot({ name: 'pets' })));
+  assert.notEqual(key(study), key(makeStudySnapshot({ name: 'birds' })));
+  assert.notEqual(key(study), key({ ...study, datasets: [undefined, undefined] }));
+  assert.notEqual(key(study), key({ ...study, directory: '/pictures/.thaw/studies/study-2' }));
+  const { plan } = study.record;
+  assert.notEqual(key(study), key({ ...study, record: { ...study.record, plan: { ...plan, backbones: ['resnet18'] } } }));
 });
