@@ -79,6 +79,7 @@ class StudyJob {
 
   async run(): Promise<void> {
     const { writer } = this;
+    if (writer.record.state === 'finished' && await this.isDone()) return;
     await writer.update({ state: 'starting', startedAt: writer.record.startedAt ?? new Date().toISOString(), endedAt: undefined, failure: undefined });
     await this.requireAll();
     // One GPU for all runs: the engine is loaded once.
@@ -99,6 +100,19 @@ class StudyJob {
       await this.execute(index);
     }
     await this.conclude('finished');
+  }
+
+  /** Whether all that there is time for has its result still: then nothing is computed, so neither weights nor datasets need be there. */
+  private async isDone(): Promise<boolean> {
+    const { runs, estimate, minutes } = this.writer.record;
+    for (const planned of runs) {
+      if (planned.state !== 'leftOut' && (planned.state !== 'finished' || await this.readFinished(planned) === undefined)) return false;
+    }
+    const waiting = runs.map((run): StudyRun => (run.state === 'leftOut' ? { ...run, state: 'planned' } : run));
+    if (waiting.every(({ state }) => state === 'finished')) return true;
+    if (minutes === undefined || estimate === undefined) return false;
+    // There may be more time now than when they were left out.
+    return this.trimmed(waiting, minutes).runs.every((run) => run.state !== 'planned' || this.isOutOfTime(run));
   }
 
   /** What would make every run fail is said before the first. */
@@ -131,7 +145,7 @@ class StudyJob {
     const runs: StudyRun[] = [];
     for (const [index, planned] of this.writer.record.runs.entries()) {
       const { run, failure: _failure, ...rest } = planned;
-      const snapshot = run === undefined || planned.state === 'failed' ? undefined : await this.readFinished(planned, path.join(this.runsFolder(planned), run));
+      const snapshot = planned.state === 'failed' ? undefined : await this.readFinished(planned);
       if (snapshot?.record.result === undefined) {
         const { seconds: _seconds, featureSeconds: _features, ...fresh } = rest;
         runs.push({ ...fresh, state: 'planned' });
@@ -145,9 +159,11 @@ class StudyJob {
   }
 
   /** The run if it has ended well and is the one that is planned. */
-  private async readFinished(planned: StudyRun, directory: string): Promise<RunSnapshot | undefined> {
-    const run = await readRun(directory, { within: this.runsFolder(planned) });
-    if (isUnreadable(run) || run.state !== 'finished') return undefined;
+  private async readFinished(planned: StudyRun): Promise<RunSnapshot | undefined> {
+    if (planned.run === undefined) return undefined;
+    const runsFolder = this.runsFolder(planned);
+    const run = await readRun(path.join(runsFolder, planned.run), { within: runsFolder });
+    if (isUnreadable(run) || run.state !== 'finished' || run.record.result === undefined) return undefined;
     const { strategy, colour, backbone, seed } = run.record.configuration;
     const same = strategy === planned.strategy && colour === planned.colour && backbone === planned.backbone && seed === planned.seed;
     return same ? run : undefined;
@@ -250,10 +266,14 @@ class StudyJob {
       await this.writer.update({ trimmedTo: undefined });
       return;
     }
-    const fitting = seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, plan.seeds);
-    const trimmed = trimmedRuns(runs, fitting, plan.seeds);
+    const trimmed = this.trimmed(runs, minutes);
     await this.writer.update(trimmed);
     if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
+  }
+
+  private trimmed(runs: readonly StudyRun[], minutes: number): ReturnType<typeof trimmedRuns> {
+    const { seeds } = this.writer.record.plan;
+    return trimmedRuns(runs, seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, seeds), seeds);
   }
 
   /** Whether a run would end after the time is over, at the pace that the finished ones kept. The first seed is begun while there is any time at all. */

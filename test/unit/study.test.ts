@@ -18,9 +18,10 @@ import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
 import { startStudy } from '../../src/study/startStudy.js';
-import { allDatasetsIn, createStudyFolder, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
+import { allDatasetsIn, createStudyFolder, newStudyId, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
 import { cellTexts } from '../../src/study/tables.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
+import { runStudy } from '../../src/trainer/study.js';
 import { recipeNamed } from '../../src/training/recipes.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
@@ -239,6 +240,32 @@ describe('the folder of a study', () => {
     const lies = (...paths: string[]): boolean => allDatasetsIn(makePlan({ datasets: paths.map((stored) => ({ name: 'x', path: stored, runs: '.thaw/runs' })) }), '/work/.thaw/studies/study-1', open);
     assert.equal(lies('pets', '/work/birds', '.'), true);
     for (const outside of ['/etc', '/work/../etc', '../etc', 'pets/../../etc']) assert.equal(lies('pets', outside), false, outside);
+  });
+  test('a finished study is repeated without weights or datasets, and is left as it is', async () => {
+    const workspace = folder.workspace();
+    const environment = { THAW_HOME: path.join(workspace, 'nothing here') };
+    placeRun(workspace, { 'run.json': JSON.stringify(makeRecord({ state: 'finished', result: makeResult(90, 100) })) });
+    const plan = makePlan({ strategies: ['freeze'], colours: ['rgb'], seeds: 2 });
+    const runs = plannedRuns(plan, 'seeds last').map((run): StudyRun => ({ ...run, estimatedSeconds: 10, ...(run.seed === 0 ? { state: 'finished', run: 'run-1', seconds: 10 } : { state: 'leftOut' }) }));
+    const repeat = async (change: Partial<StudyRecord>): Promise<string> => {
+      const record = makeStudy({ id: newStudyId(new Date()), state: 'finished', minutes: 0.2, trimmedTo: 1, estimate: { seconds: 20, device: 'CPU' }, runs, ...change }, plan);
+      const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), record);
+      const file = path.join(directory, 'study.json');
+      const before = readFileSync(file, 'utf8');
+      const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
+      try {
+        await runStudy(writer, { nonce: 'a'.repeat(32), environment });
+      } catch (error) {
+        return error instanceof ThawError ? error.code : String(error);
+      } finally {
+        await writer.close();
+      }
+      return readFileSync(file, 'utf8') === before ? 'unchanged' : 'changed';
+    };
+    assert.equal(await repeat({}), 'unchanged');
+    assert.equal(await repeat({ minutes: 5 }), 'weights-missing', 'there is time for the run that was left out');
+    assert.equal(await repeat({ runs: runs.map((run) => (run.seed === 0 ? { ...run, run: 'run-2' } : run)) }), 'weights-missing', 'a run whose folder is gone is trained again');
+    assert.equal(await repeat({ state: 'stopped', runs: runs.map((run) => ({ ...run, state: 'planned' })) }), 'weights-missing');
   });
   test('one process executes it; when that is gone it is interrupted, and a request to stop is answered', async () => {
     const workspace = folder.workspace();
