@@ -71,7 +71,8 @@ export function estimatedSeconds(runs: readonly StudyRun[]): number | undefined 
 /** What is planned, with paths as they are resolved: equal for two studies that ask for the same. */
 export function planKey(plan: StudyPlan, resolve: (stored: string) => string): string {
   const { datasets, ...rest } = v.parse(studyPlanSchema, plan); // fields in one order
-  return JSON.stringify({ ...rest, datasets: datasets.map(({ name, path, runs }) => ({ name, path: resolve(path), runs: resolve(runs) })) });
+  // Names follow from the paths, and change with those of the folders above.
+  return JSON.stringify({ ...rest, datasets: datasets.map(({ path, runs }) => ({ path: resolve(path), runs: resolve(runs) })) });
 }
 
 /** Seconds that are left, by the estimates of what is to come, scaled by how the finished runs held to theirs. Undefined without an estimate. */

@@ -37,6 +37,6 @@ export const REFERENCE: { readonly source: string; readonly datasets: readonly R
 
 /** The reference's accuracy for a cell of one's own, by the dataset's name; undefined where it has none. */
 export function referenceAccuracy(dataset: string, strategy: Strategy, colour: Colour): number | undefined {
-  const name = dataset.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
+  const name = (dataset.split('/').at(-1) ?? '').toLowerCase().replaceAll(/[^a-z0-9]/g, '');
   return REFERENCE.datasets.find(({ known }) => known.includes(name))?.accuracies[`${strategy} ${colour}`];
 }

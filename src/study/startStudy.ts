@@ -7,6 +7,9 @@ import { plannedRuns, planKey } from './plan.js';
 import { studyResults } from './results.js';
 import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath } from './studyFolder.js';
 
+/** Characters of a dataset's name. */
+const MOST_NAME = 1024;
+
 export interface StudyRequest {
   /** Absolute, real paths. */
   readonly datasets: readonly { readonly folder: string; readonly runsFolder: string }[];
@@ -25,8 +28,9 @@ export interface StudyRequest {
  */
 export async function startStudy(studiesFolder: string, request: StudyRequest, options: { readonly minutes: number | undefined; readonly fresh?: boolean }): Promise<{ readonly directory: string; readonly found: StudyRecord | undefined }> {
   refuseTooLarge(request);
+  const names = distinctNames(request.datasets.map(({ folder }) => folder));
   const plan: StudyPlan = {
-    datasets: request.datasets.map(({ folder, runsFolder }) => ({ name: path.basename(folder), path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
+    datasets: request.datasets.map(({ folder, runsFolder }, index) => ({ name: names[index] ?? '', path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
     strategies: [...request.strategies], colours: [...request.colours], backbones: [...request.backbones], seeds: request.seeds, splitSeed: 0, recipe: request.recipe, recipes: [...request.recipes],
   };
   if (options.fresh !== true) {
@@ -40,6 +44,19 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     runs: plannedRuns(plan, 'seeds last'), cells, pairs,
   };
   return { directory: await createStudyFolder(studiesFolder, record), found: undefined };
+}
+
+/** Each folder's name; where several have the same, with as much of the path before it as tells them apart: `a/photos` and `b/photos`, `emoji`. */
+export function distinctNames(folders: readonly string[]): string[] {
+  const parts = folders.map((folder) => folder.split(path.sep).filter(Boolean));
+  const tail = (index: number, length: number): string => (parts[index] ?? []).slice(-length).join('/');
+  return folders.map((_, index) => {
+    const isShared = (length: number): boolean => folders.some((__, other) => other !== index && tail(other, length) === tail(index, length));
+    const all = parts[index]?.length ?? 0;
+    let length = 1;
+    while (length < all && isShared(length)) length += 1;
+    return tail(index, length).slice(-MOST_NAME);
+  });
 }
 
 /** What study.json can't hold is refused before anything is made. */

@@ -17,7 +17,7 @@ import { estimatedSeconds, plannedCells, plannedRuns, secondsLeft, seedsWithin, 
 import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
-import { startStudy } from '../../src/study/startStudy.js';
+import { distinctNames, startStudy } from '../../src/study/startStudy.js';
 import { allDatasetsIn, createStudyFolder, newStudyId, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
 import { cellTexts } from '../../src/study/tables.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
@@ -204,6 +204,17 @@ describe('the folder of a study', () => {
     assert.equal(resolveStored('hymenoptera', directory), path.join(workspace, 'hymenoptera'));
     assert.notEqual((await startStudy(studies, { ...request(workspace), seeds: 4 }, { minutes: undefined })).directory, directory);
     assert.notEqual((await startStudy(studies, request(workspace), { minutes: undefined, fresh: true })).directory, directory);
+  });
+  test('datasets of one name are told apart by as little of their paths as it takes', async () => {
+    assert.deepEqual(distinctNames(['/w/a/photos', '/w/b/photos', '/w/emoji']), ['a/photos', 'b/photos', 'emoji']);
+    assert.deepEqual(distinctNames(['/w/a/x/photos', '/w/b/x/photos', '/w/b/y/photos', '/photos']), ['a/x/photos', 'b/x/photos', 'y/photos', 'photos']);
+    const workspace = folder.workspace();
+    const datasets = ['a', 'b'].map((name) => ({ folder: path.join(workspace, name, 'hymenoptera'), runsFolder: path.join(workspace, '.thaw', 'runs') }));
+    const { directory } = await startStudy(path.join(workspace, '.thaw', 'studies'), { ...request(workspace), datasets }, { minutes: undefined });
+    const read = await readStudyRecord(directory);
+    assert.ok('record' in read);
+    assert.deepEqual(read.record.plan.datasets.map(({ name }) => name), ['a/hymenoptera', 'b/hymenoptera']);
+    assert.equal(referenceAccuracy('a/hymenoptera', 'freeze', 'rgb'), 0.961);
   });
   test('what is too large for one study is refused with its numbers, before anything is made', async () => {
     const workspace = folder.workspace();
