@@ -244,13 +244,13 @@ describe('the folder of a study', () => {
     assert.equal(studies, '/somewhere/runs/.studies');
     assert.equal(storedPath('/data/pets', studies), '/data/pets');
     assert.throws(() => resolveStored('pets', path.join(studies, 'study-1')), /outside its workspace/);
-    assert.throws(() => resolveStored('../pets', '/work/.thaw/studies/study-1'), /outside its workspace/);
+    assert.throws(() => resolveStored('../pets', '/pictures/.thaw/studies/study-1'), /outside its workspace/);
   });
   test('its datasets are in the open folders, all of them, or they are not', () => {
-    const open = (folder: string): boolean => folder === '/work' || folder.startsWith('/work/');
-    const lies = (...paths: string[]): boolean => allDatasetsIn(makePlan({ datasets: paths.map((stored) => ({ name: 'x', path: stored, runs: '.thaw/runs' })) }), '/work/.thaw/studies/study-1', open);
-    assert.equal(lies('pets', '/work/birds', '.'), true);
-    for (const outside of ['/etc', '/work/../etc', '../etc', 'pets/../../etc']) assert.equal(lies('pets', outside), false, outside);
+    const open = (folder: string): boolean => folder === '/pictures' || folder.startsWith('/pictures/');
+    const lies = (...paths: string[]): boolean => allDatasetsIn(makePlan({ datasets: paths.map((stored) => ({ name: 'x', path: stored, runs: '.thaw/runs' })) }), '/pictures/.thaw/studies/study-1', open);
+    assert.equal(lies('pets', '/pictures/birds', '.'), true);
+    for (const outside of ['/etc', '/pictures/../etc', '../etc', 'pets/../../etc']) assert.equal(lies('pets', outside), false, outside);
   });
   test('a finished study is repeated without weights or datasets, and is left as it is', async () => {
     const workspace = folder.workspace();
