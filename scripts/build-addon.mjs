@@ -11,11 +11,11 @@ import { isMain, main, ROOT, StepError } from './steps.mjs';
 const OUTPUT = path.join(ROOT, 'dist', 'tfjs_binding.node');
 const BINDING = path.join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu', 'binding');
 const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc'];
-/** Thaw's own operations. */
-const KERNELS = path.join(ROOT, 'src', 'engine', 'momentumKernel.cc');
+/** Thaw's own: an operation, and what stands before two calls of TensorFlow's. */
+const OWN_SOURCES = ['momentumKernel.cc', 'blockedSignals.cc'].map((file) => path.join(ROOT, 'src', 'engine', file));
 const NODE_API = path.join(ROOT, 'node_modules', 'node-api-headers', 'include');
 const COMPILER = process.env.CXX || 'g++';
-const FLAGS = ['-std=c++17', '-O2', '-fPIC', '-pthread', '-shared', '-s', '-DNAPI_VERSION=8', '-Wl,-rpath,$ORIGIN', '-Wl,--no-as-needed'];
+const FLAGS = ['-std=c++17', '-O2', '-fPIC', '-pthread', '-shared', '-s', '-DNAPI_VERSION=8', '-Wl,-rpath,$ORIGIN', '-Wl,--no-as-needed', '-Wl,--wrap=TFE_NewContext', '-Wl,--wrap=TFE_Execute'];
 
 /** GCC 11 and later call this function of their own C++ library, which the older systems that TensorFlow runs on lack: the addon brings it. */
 const COMPATIBILITY = `#include <new>
@@ -149,7 +149,7 @@ export async function buildAddon() {
     const built = path.join(work, path.basename(OUTPUT));
     await compile([
       ...FLAGS, `-Wl,--build-id=0x${hash}`, `-I${BINDING}`, `-I${path.join(BINDING, '..')}`, `-I${include}`, `-I${NODE_API}`,
-      ...sources, KERNELS, compatibility, allocator, ...libraries, '-o', built,
+      ...sources, ...OWN_SOURCES, compatibility, allocator, ...libraries, '-o', built,
     ]);
     fs.renameSync(built, OUTPUT);
   } finally {
@@ -184,7 +184,7 @@ async function loadEngineModules() {
 function inputsHash(tensorflowVersion) {
   const hash = createHash('sha1'); // as long as a build id is
   hash.update(JSON.stringify([tensorflowVersion, FLAGS, COMPATIBILITY, ALLOCATOR, LIST_ATTRIBUTES, CONTEXT_CONFIG, process.platform, process.arch]));
-  hash.update(fs.readFileSync(KERNELS));
+  for (const file of OWN_SOURCES) hash.update(fs.readFileSync(file));
   for (const folder of [BINDING, NODE_API]) {
     for (const file of fs.readdirSync(folder).sort()) hash.update(file).update(fs.readFileSync(path.join(folder, file)));
   }
