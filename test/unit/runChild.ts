@@ -33,7 +33,7 @@ async function train(directory: string, how: string, nonce: string): Promise<voi
     await delay(20);
     if (how === 'obedient' && writer.stopRequested()) break;
     if (how === 'slow' && writer.stopRequested()) {
-      await delay(1000);
+      await delay(4000);
       break;
     }
   }

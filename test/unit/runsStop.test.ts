@@ -56,7 +56,7 @@ describe('stop', () => {
     const directory = await newRun();
     const child = await start('train', directory, 'slow', '--nonce', newNonce());
     await child.line();
-    assert.equal(await stopRun(directory, { graceMs: 400 }), 'stopped');
+    assert.equal(await stopRun(directory, { graceMs: 2500 }), 'stopped');
     await child.ended;
   });
   test('waits longer where a batch takes longer than that', async () => {
