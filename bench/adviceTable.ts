@@ -2,14 +2,14 @@
 import * as v from 'valibot';
 import { decide } from '../src/advice/rule.js';
 import { formatNearness } from '../src/advice/words.js';
-import { formatAccuracy, formatDifference } from '../src/metrics/format.js';
 import { twoWayBootstrap } from '../src/metrics/bootstrap.js';
+import { formatAccuracy, formatDifference } from '../src/metrics/format.js';
 import { mcnemarExact } from '../src/metrics/significance.js';
+import { adviceSchema, CONFIDENCES, RECOMMENDATIONS, type AdviceConfidence, type Decision, type Recommendation } from '../src/protocol/advice.js';
 import { DEFAULT_BACKBONE, recipeSchema } from '../src/protocol/run.js';
 import { SIGNIFICANCE } from '../src/runs/verdict.js';
 import { SeededRandom } from '../src/training/random.js';
 import { defaultRecipe } from '../src/training/recipes.js';
-import { adviceSchema, CONFIDENCES, RECOMMENDATIONS, type AdviceConfidence, type Decision, type Recommendation } from '../src/protocol/advice.js';
 
 /** One run: which of the validation images, in the order of their paths, were right. */
 const runSchema = v.object({ seed: v.number(), right: v.pipe(v.string(), v.regex(/^[01]+$/)), epochs: v.number(), seconds: v.number(), /** Names all that the numbers depend on: recipe, weights, images. */ made: v.string() });

@@ -14,7 +14,7 @@ import { pickDataset } from './pickDataset.js';
 import { plainName } from './plainText.js';
 import type { Services } from './services.js';
 import { startRun, untilInLine, type RunRequest } from './startRun.js';
-import { estimateSchema, questionBefore, strategyChoices, type EstimateState, type StrategyChoice } from './trainingPlan.js';
+import { estimateSchema, questionBefore, strategyChoices, type Estimate, type EstimateState, type StrategyChoice } from './trainingPlan.js';
 import { requireTrust } from './trust.js';
 
 export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.trainOnFolder' | 'thaw.trainWithFreeze' | 'thaw.trainWithFinetune' | 'thaw.compareFreezeAndFinetune'> {
@@ -112,7 +112,7 @@ async function pickStrategy(services: Services, folder: string, memory: vscode.M
 }
 
 /** What was measured while the person was choosing, by the input: who looks at the networks and keeps the one there was waits no second time. */
-type Estimates = Map<string, EstimateState>;
+type Estimates = Map<string, Estimate>;
 
 async function pickStrategyFor(
   services: Services, folder: string, input: Input, strategies: readonly Strategy[], estimates: Estimates,
@@ -179,7 +179,7 @@ async function waitForEstimate(measured: Promise<void>): Promise<boolean> {
 }
 
 /** Never throws: a run can start without an estimate, and the run itself says what is wrong with the folder. */
-async function measure(services: Services, folder: string, { network, colour, recipe }: Input, signal: AbortSignal): Promise<EstimateState> {
+async function measure(services: Services, folder: string, { network, colour, recipe }: Input, signal: AbortSignal): Promise<Estimate | 'unknown'> {
   try {
     const line = await runCli(services.installation, { arguments: ['estimate', folder, ...networkArguments(network), '--colour', colour, ...recipeArguments(recipe), '--json'], signal, onDiagnostic: (text) => services.log.info(text) });
     return v.parse(estimateSchema, line);

@@ -56,7 +56,7 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('openRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
   /** On the dataset that the advice shown is about. */
   v.strictObject({ type: v.literal('trainAdvised'), strategy: v.picklist(['freeze', 'finetune']) }),
-  /** Measured anew, with a pilot or without. */
+  /** Measured anew, with a pilot. */
   v.strictObject({ type: v.literal('adviseAgain') }),
   v.strictObject({ type: v.literal('stopStudy') }),
   v.strictObject({ type: v.literal('resumeStudy') }),
