@@ -1,5 +1,5 @@
 // Computes one matrix product again and again while signals arrive: signalsChild.cjs PRODUCTS. Says `ready`, then what it saw, as JSON.
-import type { Tensor2D } from '@tensorflow/tfjs';
+import type { Rank } from '@tensorflow/tfjs';
 import { loadEngine } from '../../src/engine/load.js';
 
 /** Between two looks at what was computed. */
@@ -9,8 +9,8 @@ async function main(products: number): Promise<void> {
   const { tf } = await loadEngine({ threads: 2 });
   let signals = 0;
   process.on('SIGUSR2', () => { signals++; });
-  const a = tf.randomUniform([784, 1152], -1, 1, 'float32', 1) as Tensor2D;
-  const b = tf.randomUniform([1152, 192], -1, 1, 'float32', 2) as Tensor2D;
+  const a = tf.randomUniform<Rank.R2>([784, 1152], -1, 1, 'float32', 1);
+  const b = tf.randomUniform<Rank.R2>([1152, 192], -1, 1, 'float32', 2);
   const product = (): Float32Array => {
     const c = tf.matMul(a, b);
     const values = c.dataSync<'float32'>();
