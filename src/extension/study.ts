@@ -10,7 +10,7 @@ import { runsFolderFor } from '../runs/runFolder.js';
 import { exportStudy, STUDY_EXTENSIONS, STUDY_FORMATS, type StudyFormat } from '../study/export.js';
 import { launchStudy } from '../study/launchStudy.js';
 import { referenceAccuracy } from '../study/reference.js';
-import { startStudy } from '../study/startStudy.js';
+import { limitStudy, startStudy } from '../study/startStudy.js';
 import { resolveStored, stopStudy, studiesFolderFor } from '../study/studyFolder.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { recipeNamed } from '../training/recipes.js';
@@ -122,8 +122,21 @@ async function begin(services: Services, folders: readonly string[], { strategie
   }, { minutes });
   services.studies.follow(directory);
   services.panels.openStudy(directory);
-  if (found?.state !== 'finished') await resumeStudy(services, directory);
+  if (found === undefined || await isToGoOn(services, directory, minutes)) await resumeStudy(services, directory);
   return directory;
+}
+
+/** Whether a study of the same plan is resumed, by the limit that is asked for now. */
+async function isToGoOn(services: Services, directory: string, minutes: number | undefined): Promise<boolean> {
+  const workspace = requireKnown(services, directory);
+  const study = await services.studies.readRecord(directory);
+  if ('reason' in study || study.record.minutes === minutes) return 'reason' in study || study.state !== 'finished';
+  if (study.record.startedAt !== undefined && isLiveState(study.state)) {
+    void vscode.window.showInformationMessage(vscode.l10n.t('This study is running already, with the limit that it was started with. Stop it first to give it another.'));
+    return false;
+  }
+  await limitStudy(directory, minutes, workspace);
+  return true;
 }
 
 /**

@@ -3,7 +3,7 @@ import path from 'node:path';
 import * as v from 'valibot';
 import * as vscode from 'vscode';
 import type { StudySample } from '../protocol/messages.js';
-import type { StudySnapshot, UnreadableStudy } from '../protocol/study.js';
+import type { StudyRecord, StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { isLiveState } from '../runs/liveness.js';
 import { runsFolderFor } from '../runs/runFolder.js';
 import { isUnreadableStudy, readStudySnapshot } from '../study/snapshot.js';
@@ -14,6 +14,8 @@ import type { Installation } from './installation.js';
 import { localFolders, workspaceFolderHolding, type RunStore } from './runStore.js';
 
 const POLL_MS = 1000;
+/** Studies of which one may be that of a run that has ended; the newest. */
+const MOST_LOOKED_AT = 20;
 /** Pictures of each dataset. */
 const SAMPLES = 6;
 
@@ -61,10 +63,21 @@ export class StudyStore implements vscode.Disposable {
     return this.#followed.get(directory) ?? { study: undefined, samples: [] };
   }
 
-  /** Whether a run belongs to a study that is followed: the study tells its end, the run need not. */
-  owns(runDirectory: string): boolean {
+  /**
+   * Whether a run belongs to a study: the study tells its end, the run need not. One that a terminal or another window has started is followed from
+   * then on.
+   */
+  async owns(runDirectory: string): Promise<boolean> {
     const id = path.basename(runDirectory);
-    return [...this.#followed.values()].some(({ study }) => study !== undefined && !isUnreadableStudy(study) && study.record.runs.some(({ run }) => run === id));
+    const holds = ({ runs }: StudyRecord): boolean => runs.some(({ run }) => run === id);
+    if ([...this.#followed.values()].some(({ study }) => study !== undefined && !isUnreadableStudy(study) && holds(study.record))) return true;
+    for (const directory of (await this.all()).slice(0, MOST_LOOKED_AT)) {
+      const read = await this.readRecord(directory);
+      if ('reason' in read || !holds(read.record)) continue;
+      this.follow(directory);
+      return true;
+    }
+    return false;
   }
 
   /** What the study's folder says alone, without its runs. */

@@ -5,7 +5,7 @@ import type { Localiser } from '../protocol/localiser.js';
 import type { StudySnapshot } from '../protocol/study.js';
 import { curvesOf, curvesSvg } from './curves.js';
 import { referenceAccuracy } from './reference.js';
-import { cellTexts, pairRows, referenceNote, studyColumns, studyFacts, studyRows } from './tables.js';
+import { cellTexts, pairRows, referenceNote, studyColumns, studyFacts, studyRows, type PairRow } from './tables.js';
 import { studyNotes, studyVerdicts } from './verdict.js';
 
 export const STUDY_FORMATS = ['csv', 'markdown', 'latex', 'html'] as const;
@@ -83,7 +83,7 @@ function toMarkdown(study: StudySnapshot, { l10n, reference }: StudyExportOption
   const pairs = tests.length === 0 ? [] : ['',
     line([l10n.t('Where'), l10n.t('Compared'), l10n.t('Difference'), l10n.t('95% interval'), l10n.t('p, corrected'), l10n.t('Test'), l10n.t('Verdict')]),
     line([':--', ':--', '--:', '--:', '--:', ':--', ':--']),
-    ...tests.map((row) => line([markdownText(row.place), row.sides, row.difference, row.interval, row.p, row.test, row.verdict]))];
+    ...tests.map((row) => line([markdownText(row.place), row.sides, row.difference, row.interval, row.p, testText(row), row.verdict]))];
   return `${[
     ...accuracies, '', ...times, ...pairs, '',
     ...studyVerdicts(study.record, l10n).map(({ title, text }) => `- **${title}.** ${markdownText(text)}`), '',
@@ -144,7 +144,7 @@ function toHtml(study: StudySnapshot, { l10n, reference }: StudyExportOptions): 
   const tests = pairRows(study, l10n);
   const pairs = tests.length === 0 ? '' : `<h2>${htmlText(l10n.t('Tests'))}</h2>
 <table><thead><tr>${[l10n.t('Where'), l10n.t('Compared'), l10n.t('Difference'), l10n.t('95% interval'), l10n.t('p, corrected'), l10n.t('Test'), l10n.t('Verdict')].map((name) => `<th scope="col">${htmlText(name)}</th>`).join('')}</tr></thead><tbody>
-${tests.map((row) => `<tr><th scope="row">${htmlText(row.place)}</th>${[row.sides, row.difference, row.interval, row.p, row.test, row.verdict].map((text) => `<td>${htmlText(text)}</td>`).join('')}</tr>`).join('\n')}
+${tests.map((row) => `<tr><th scope="row">${htmlText(row.place)}</th>${[row.sides, row.difference, row.interval, row.p, testText(row), row.verdict].map((text) => `<td>${htmlText(text)}</td>`).join('')}</tr>`).join('\n')}
 </tbody></table>`;
   const charts = record.plan.datasets.map(({ name }, dataset) => record.plan.backbones.map((backbone) => {
     const curves = curvesOf(study, dataset, backbone);
@@ -193,6 +193,10 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u20
 
 function oneLine(text: string): string {
   return text.replaceAll(CONTROL, ' ');
+}
+
+function testText({ test, bySeed }: PairRow): string {
+  return bySeed === undefined ? test : `${test}; ${bySeed}`;
 }
 
 function notesOf(study: StudySnapshot, l10n: Localiser, reference: boolean): string[] {

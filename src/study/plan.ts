@@ -62,6 +62,19 @@ export function trimmedRuns(runs: readonly StudyRun[], fitting: number, seeds: n
   };
 }
 
+/**
+ * Whether a run would end after the time is over, at the pace that the finished ones kept, or leave none for cells that have no run yet: the first seed
+ * goes before all others, and is begun while there is any time at all.
+ */
+export function isOutOfTime(planned: StudyRun, runs: readonly StudyRun[], budgetSeconds: number): boolean {
+  const spent = runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
+  if (planned.seed === 0) return spent > budgetSeconds;
+  const estimated = (of: (run: StudyRun) => boolean): number => runs.reduce((sum, run) => sum + (of(run) ? run.estimatedSeconds ?? 0 : 0), 0);
+  const expected = estimated(({ seconds }) => seconds !== undefined);
+  const first = estimated(({ state, seed }) => state === 'planned' && seed === 0);
+  return spent + (first + (planned.estimatedSeconds ?? 0)) * (expected > 0 ? spent / expected : 1) > budgetSeconds;
+}
+
 /** What these runs were estimated to take together; undefined where none was. */
 export function estimatedSeconds(runs: readonly StudyRun[]): number | undefined {
   const estimates = runs.flatMap((run) => run.estimatedSeconds ?? []);

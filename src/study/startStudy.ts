@@ -3,9 +3,10 @@ import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Colour, Recipe, Strategy } from '../protocol/run.js';
 import { MOST_DATASETS, MOST_RUNS, MOST_SEEDS, type StudyPlan, type StudyRecord } from '../protocol/study.js';
+import { newNonce } from '../runs/processIdentity.js';
 import { plannedRuns, planKey } from './plan.js';
 import { studyResults } from './results.js';
-import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath } from './studyFolder.js';
+import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath, StudyWriter } from './studyFolder.js';
 
 /** Characters of a dataset's name. */
 const MOST_NAME = 1024;
@@ -44,6 +45,19 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     runs: plannedRuns(plan, 'seeds last'), cells, pairs,
   };
   return { directory: await createStudyFolder(studiesFolder, record), found: undefined };
+}
+
+/**
+ * Gives a study that nobody executes another limit, or none.
+ * @throws ThawError `run-is-locked` while somebody does, `study-unreadable`, `unsafe-path`
+ */
+export async function limitStudy(directory: string, minutes: number | undefined, within: string): Promise<void> {
+  const writer = await StudyWriter.open(directory, { nonce: newNonce(), within });
+  try {
+    await writer.update({ minutes });
+  } finally {
+    await writer.close();
+  }
 }
 
 /** Each folder's name; where several have the same, with as much of the path before it as tells them apart: `a/photos` and `b/photos`, `emoji`. */

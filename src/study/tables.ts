@@ -6,7 +6,7 @@ import type { StudyCell, StudyPair, StudySnapshot } from '../protocol/study.js';
 import { strategyName } from '../runs/strategyName.js';
 import { cellKey } from './plan.js';
 import { REFERENCE, referenceAccuracy } from './reference.js';
-import { differenceInterval, intervalName, isMixed, isTestedPair, outcomeOf, pairVerdict, placeName, testName } from './verdict.js';
+import { differenceInterval, intervalName, isMixed, isTestedPair, outcomeOf, pairVerdict, placeName, seedTests, testName } from './verdict.js';
 
 /** A column of the table of accuracies. */
 export interface StudyColumn {
@@ -79,6 +79,8 @@ export interface PairRow {
   readonly interval: string;
   readonly p: string;
   readonly test: string;
+  /** `McNemar by seed: .012, .31`; undefined where one seed is all. */
+  readonly bySeed?: string;
   readonly verdict: string;
 }
 
@@ -88,7 +90,11 @@ export function pairRows({ record }: StudySnapshot, l10n: Localiser): PairRow[] 
       pair, place: placeName(pair, record, l10n), sides: l10n.t('{0} against {1}', strategyName(pair.first, l10n), strategyName(pair.second, l10n)), verdict: pairVerdict(pair, l10n),
     };
     if (!isTestedPair(pair)) return { ...words, difference: MISSING, interval: MISSING, p: MISSING, test: MISSING };
-    return { ...words, difference: formatDifference(pair.difference), interval: differenceInterval(pair, l10n) ?? MISSING, p: formatP(pair.pHolm), test: testName(pair, l10n) };
+    const bySeed = seedTests(pair, l10n);
+    return {
+      ...words, difference: formatDifference(pair.difference), interval: differenceInterval(pair, l10n) ?? MISSING, p: formatP(pair.pHolm), test: testName(pair, l10n),
+      ...(bySeed !== undefined && { bySeed }),
+    };
   });
 }
 

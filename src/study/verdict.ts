@@ -68,6 +68,11 @@ export function testName({ seeds }: TestedStudyPair, l10n: Localiser): string {
   return seeds.length === 2 ? l10n.t('2 seeds, over images alone') : l10n.t('{0} seeds, over images and seeds', seeds.length);
 }
 
+/** McNemar's exact p of each seed, where there are several: `McNemar by seed: .012, .31`. */
+export function seedTests({ perSeed }: TestedStudyPair, l10n: Localiser): string | undefined {
+  return perSeed.length < 2 ? undefined : l10n.t('McNemar by seed: {0}', perSeed.map(({ p }) => formatP(p).replace(/^p (?:= )?/, '')).join(', '));
+}
+
 /** How a cell's interval was made: `bootstrap, 3 seeds`, `Wilson, 1 run`. */
 export function intervalName({ intervalBy, seeds }: StudyCell, l10n: Localiser): string {
   if (intervalBy === undefined) return MISSING;

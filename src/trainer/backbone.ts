@@ -7,12 +7,12 @@ import { foldBatchNorm, type FoldedParameters } from '../network/forward.js';
 import { parameterSpecs, type Graph } from '../network/graph.js';
 import { initialState } from '../network/initialisation.js';
 import { loadParameters, type Parameters } from '../network/parameters.js';
-import { findOwnWeights, findWeights, type WeightsFile } from '../network/weights/cache.js';
+import { findOwnWeights, findWeights, IMAGENET_CLASSES, type WeightsFile } from '../network/weights/cache.js';
 import { readWeightsFile } from '../network/weights/weightsFile.js';
 import { ThawError } from '../protocol/errors.js';
 import { DEFAULT_BACKBONE, type BackboneName, type RunRecord } from '../protocol/run.js';
 import type { Head } from '../training/loop.js';
-import type { SeededRandom } from '../training/random.js';
+import { SeededRandom } from '../training/random.js';
 
 export interface Backbone {
   /** With as many classes as the weights have; `graphFor` gives the graph with a new head. */
@@ -39,12 +39,21 @@ export async function loadBackbone(engine: Engine, { backbone: name, weights: ow
   const graph = graphFor(name, weights.classes, colour);
   const parameters = loadParameters(engine.tf, graph, await readWeightsFile(await readFile(weights.path)), { head: 'from-weights' });
   const folded = foldBatchNorm(engine, graph, parameters);
-  return {
-    graph, parameters, folded, weights,
-    dispose: () => {
-      folded.dispose();
-      for (const tensor of parameters.values()) tensor.dispose();
-    },
+  return { graph, parameters, folded, weights, dispose: disposal(parameters, folded) };
+}
+
+/** A backbone of random values, which needs no weights on this machine and computes as fast as another: to measure with. */
+export function randomBackbone(engine: Engine, name: BackboneName): Omit<Backbone, 'weights'> {
+  const graph = graphFor(name, IMAGENET_CLASSES);
+  const parameters = randomStart(engine, graph, new SeededRandom(0, 'measure'));
+  const folded = foldBatchNorm(engine, graph, parameters);
+  return { graph, parameters, folded, dispose: disposal(parameters, folded) };
+}
+
+function disposal(parameters: Parameters, folded: FoldedParameters): () => void {
+  return () => {
+    folded.dispose();
+    for (const tensor of parameters.values()) tensor.dispose();
   };
 }
 
@@ -68,7 +77,7 @@ export function randomStart(engine: Engine, graph: Graph, random: SeededRandom):
 }
 
 /** The backbone's tensors (copies that share memory) with another last layer; the caller disposes. */
-export function withHead(engine: Engine, graph: Graph, backbone: Backbone, head: Head): Parameters {
+export function withHead(engine: Engine, graph: Graph, backbone: Pick<Backbone, 'parameters'>, head: Head): Parameters {
   const { tf } = engine;
   return new Map(parameterSpecs(graph).map((spec) => {
     if (spec.node === graph.head) {

@@ -14,7 +14,7 @@ import { disposeParameters, finetune, type LabelledImage } from '../training/fin
 import { featureShape, startHead, trainHead } from '../training/freeze.js';
 import { SeededRandom } from '../training/random.js';
 import { batchFor, needsFeatures } from '../training/recipes.js';
-import { loadBackbone, preprocessingFor, withHead, type Backbone, type Pretrained } from './backbone.js';
+import { loadBackbone, preprocessingFor, randomBackbone, withHead, type Backbone, type Pretrained } from './backbone.js';
 import { cacheCapBytes } from './environment.js';
 
 /** Of a dataset and a backbone, seconds. */
@@ -38,6 +38,8 @@ export interface PaceOptions {
   readonly engine: Engine;
   readonly folder: string;
   readonly network: Pretrained;
+  /** Measures with a network at random: where everything is trained from scratch, which needs no weights on this machine. */
+  readonly random?: boolean;
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -59,7 +61,9 @@ export class PaceMeter {
   private constructor(
     private readonly options: PaceOptions,
     private readonly listing: Listing,
-    private readonly network: Backbone,
+    private readonly network: Omit<Backbone, 'weights'>,
+    /** Undefined of a network at random, whose features nobody keeps. */
+    private readonly weights: Backbone['weights'] | undefined,
     private readonly source: PixelSource,
     private readonly cache: ContentCache,
     private readonly sample: readonly LabelledImage[],
@@ -73,7 +77,8 @@ export class PaceMeter {
     const began = performance.now();
     const listing = await listDataset(folder);
     const listed = performance.now();
-    const network = await loadBackbone(engine, { ...pretrained, colour: 'rgb' }, environment);
+    const loadedBackbone = options.random === true ? undefined : await loadBackbone(engine, { ...pretrained, colour: 'rgb' }, environment);
+    const network = loadedBackbone ?? randomBackbone(engine, backbone);
     const loaded = performance.now();
     try {
       const order = [...new SeededRandom(0, 'estimate').permutation(listing.images.length)].flatMap((index) => listing.images[index] ?? []);
@@ -86,7 +91,7 @@ export class PaceMeter {
         const content = hashes.get(image.path);
         return content === undefined ? [] : [{ path: image.path, sha256: content.sha256, class: image.class }];
       });
-      return new PaceMeter(options, listing, network, source, cache, sample, (listed - began + (loaded - listed) + hashing) / 1000 + WRITING_SECONDS);
+      return new PaceMeter(options, listing, network, loadedBackbone?.weights, source, cache, sample, (listed - began + (loaded - listed) + hashing) / 1000 + WRITING_SECONDS);
     } catch (error) {
       network.dispose();
       throw error;
@@ -105,7 +110,7 @@ export class PaceMeter {
   async measure(): Promise<Pace> {
     const { listing, sample, source, network, options } = this;
     const stored = await Promise.all(sample.map(({ sha256 }) => this.cache.has('pixels', pixelKey(sha256, source.preprocessing))));
-    const extract = { engine: options.engine, graph: network.graph, folded: network.folded, weightsSha256: network.weights.sha256, source, cache: undefined };
+    const extract = { engine: options.engine, graph: network.graph, folded: network.folded, weightsSha256: this.weights?.sha256 ?? '', source, cache: undefined };
     const first = await extractFeatures(sample.slice(0, BATCH), extract);
     // Images whose pixels are in the cache cost less than those that have to be decoded: each at its own pace, by their shares.
     const toDecode = sample.filter((_, index) => stored[index] !== true && index >= BATCH);
@@ -125,9 +130,10 @@ export class PaceMeter {
 
   /** Share of the images whose features are not in the cache. */
   async missing(colour: Colour): Promise<number> {
-    const { sample, source, network, options } = this;
-    const graph = graphFor(options.network.backbone, network.weights.classes, colour);
-    const found = await Promise.all(sample.map(({ sha256 }) => this.cache.has('features', featureKey(sha256, source.preprocessing.id, network.weights.sha256, graph, options.engine))));
+    const { sample, source, weights, options } = this;
+    if (weights === undefined) return 1;
+    const graph = graphFor(options.network.backbone, weights.classes, colour);
+    const found = await Promise.all(sample.map(({ sha256 }) => this.cache.has('features', featureKey(sha256, source.preprocessing.id, weights.sha256, graph, options.engine))));
     return found.filter((kept) => !kept).length / Math.max(1, found.length);
   }
 
@@ -178,12 +184,13 @@ export class PaceMeter {
 /**
  * Seconds of a run at a pace.
  * @param perTrained of a training image through the whole network; unused without a body
- * @param fresh whether this run computes the features: a later one finds them in the cache
+ * @param fresh whether this run computes the features: a later one finds them in the cache; `decoded` where an earlier run has decoded the images
  */
-export function runSeconds(pace: Pace, recipe: Recipe, perTrained: number, fresh: boolean): { readonly seconds: number; readonly featureSeconds: number } {
+export function runSeconds(pace: Pace, recipe: Recipe, perTrained: number, fresh: boolean | 'decoded'): { readonly seconds: number; readonly featureSeconds: number } {
   const withFeatures = needsFeatures(recipe);
   // Without features images are only decoded, whose cost is what a feature takes beyond an image that lies decoded in the cache.
-  const featureSeconds = fresh ? pace.images * pace.missing * (withFeatures ? pace.perFeature : Math.max(0, pace.perFeature - pace.perScored)) : 0;
+  const decoding = fresh === 'decoded' ? 0 : Math.max(0, pace.perFeature - pace.perScored);
+  const featureSeconds = fresh === false ? 0 : pace.images * pace.missing * (decoding + (withFeatures ? pace.perScored : 0));
   const head = withFeatures ? pace.trained * recipe.head.epochs * pace.perHeadImage : 0;
   const { body } = recipe;
   const again = body?.batchNorm === 'batch' ? Math.min(body.reestimateImages, pace.trained) : 0;

@@ -19,9 +19,10 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import { isUnreadable, readPredictions, readRun } from '../runs/readRun.js';
 import { createRunFolder, newRunId } from '../runs/runFolder.js';
 import { RunWriter } from '../runs/runWriter.js';
-import { cellKey, featuresOf, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
+import { cellKey, featuresOf, isOutOfTime, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../study/results.js';
 import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
+import { preprocessingFor } from './backbone.js';
 import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
 import { PaceMeter, runSeconds, type Pace } from './pace.js';
 import { train } from './train.js';
@@ -200,7 +201,7 @@ class StudyJob {
         if (this.stopRequested()) throw new Stopped();
         let meter: PaceMeter | undefined;
         try {
-          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), network: { backbone }, environment: this.environment });
+          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), network: { backbone }, environment: this.environment, random: plan.strategies.every((strategy) => strategy === 'scratch') });
           paces.set(`${dataset} ${backbone}`, await meter.measure());
           for (const strategy of plan.strategies) {
             const recipe = this.recipeOf({ strategy, backbone });
@@ -225,20 +226,22 @@ class StudyJob {
     const known = new Map(this.writer.record.runs.map((run) => [`${cellKey(run)} ${run.seed}`, run]));
     const runs = plannedRuns(plan, order).map((run) => known.get(`${cellKey(run)} ${run.seed}`) ?? run);
     this.renumber(runs);
-    const fresh = new Set<string>();
-    const first = new Set(runs.filter((run) => {
+    // The first run on some features computes them; images are decoded once for all networks that take them alike, in colour and in gray.
+    const seen = new Set<string>();
+    const fresh = new Map<StudyRun, boolean | 'decoded'>();
+    for (const run of runs) {
       const features = featuresOf(run);
-      if (fresh.has(features)) return false;
-      fresh.add(features);
-      return true;
-    }));
+      const pixels = `${run.dataset} ${preprocessingFor(run.backbone).id}`;
+      fresh.set(run, !seen.has(features) && (seen.has(pixels) && order === 'seeds last' ? 'decoded' : true));
+      seen.add(features).add(pixels);
+    }
     return {
       runs,
       of: (run) => {
         const pace = paces.get(`${run.dataset} ${run.backbone}`);
         if (pace === undefined) return undefined;
         const recipe = this.recipeOf(run);
-        return runSeconds({ ...pace, missing: missing.get(featuresOf(run)) ?? pace.missing }, recipe, perTrained.get(trainingKey(recipe, run.backbone, run.dataset)) ?? 0, first.has(run)).seconds;
+        return runSeconds({ ...pace, missing: missing.get(featuresOf(run)) ?? pace.missing }, recipe, perTrained.get(trainingKey(recipe, run.backbone, run.dataset)) ?? 0, fresh.get(run) ?? false).seconds;
       },
     };
   }
@@ -276,14 +279,9 @@ class StudyJob {
     return trimmedRuns(runs, seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, seeds), seeds);
   }
 
-  /** Whether a run would end after the time is over, at the pace that the finished ones kept. The first seed is begun while there is any time at all. */
   private isOutOfTime(planned: StudyRun): boolean {
     const { minutes, runs } = this.writer.record;
-    if (minutes === undefined) return false;
-    const spent = runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
-    const expected = runs.reduce((sum, { seconds, estimatedSeconds }) => sum + (seconds === undefined ? 0 : estimatedSeconds ?? 0), 0);
-    const next = planned.seed === 0 ? 0 : (planned.estimatedSeconds ?? 0) * (expected > 0 ? spent / expected : 1);
-    return spent + next > minutes * 60;
+    return minutes !== undefined && isOutOfTime(planned, runs, minutes * 60);
   }
 
   /** Trains one run in a run folder of its own. */

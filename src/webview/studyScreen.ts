@@ -170,7 +170,7 @@ export class StudyScreen {
     setChildren(this.pairsBody, JSON.stringify(rows), () => rows.map((row) => h('tr', {},
       h('th', { scope: 'row' }, h('bdi', { class: 'name' }, row.place)), h('td', {}, row.sides),
       h('td', { class: 'num', 'data-label': t('difference') }, row.difference), h('td', { class: 'num', 'data-label': t('95% interval') }, row.interval),
-      h('td', { class: 'num', 'data-label': t('p, corrected') }, row.p.replace(/^p (?:= )?/, '')), h('td', { class: 'muted' }, row.test), h('td', { class: 'c-verdict' }, row.verdict))));
+      h('td', { class: 'num', 'data-label': t('p, corrected') }, row.p.replace(/^p (?:= )?/, '')), h('td', { class: 'muted' }, row.test, row.bySeed !== undefined && h('span', { class: 'study-facts' }, row.bySeed)), h('td', { class: 'c-verdict' }, row.verdict))));
   }
 
   private showFailures({ record }: StudySnapshot): void {

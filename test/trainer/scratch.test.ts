@@ -13,7 +13,7 @@ import { runRecordSchema } from '../../src/protocol/run.js';
 import { readPredictions } from '../../src/runs/readRun.js';
 import { cacheFolder } from '../../src/storage/folders.js';
 import { SeededRandom } from '../../src/training/random.js';
-import { jsonLines, thaw, trainResult, type TrainResult } from './thaw.js';
+import { jsonLines, startThaw, thaw, trainResult, type TrainResult } from './thaw.js';
 
 const SEED = 5;
 let base = '';
@@ -115,4 +115,15 @@ test('the study\'s recipe runs from a random start; what would do nothing is ref
     assert.equal(code, 2, stderr);
     assert.match(stderr, said);
   }
+});
+
+test('a study of nothing else knows beforehand how long it takes', async (context) => {
+  const study = startThaw(['study', pictures, '--strategies', 'scratch', '--colour', 'rgb', '--backbones', 'squeezenet1_1', '--seeds', '2', '--runs', path.join(base, 'studied'), '--json']);
+  context.after(() => { study.child.kill('SIGKILL'); });
+  const { seconds, runs: planned } = await study.lineWhere(({ type }) => type === 'estimate') as { seconds: number; runs: number };
+  assert.equal(planned, 2);
+  assert.ok(seconds > 2 && seconds < 3600, `${seconds} s`);
+  study.child.kill('SIGINT');
+  const { code, stderr } = await study.ended;
+  assert.equal(code, 130, stderr);
 });

@@ -13,11 +13,11 @@ import { BACKBONES } from '../../src/protocol/run.js';
 import { studyRecordSchema, type StudyPlan, type StudyRecord, type StudyRun, type StudySnapshot, type TestedStudyPair } from '../../src/protocol/study.js';
 import { curveAxis, curvesOf } from '../../src/study/curves.js';
 import { exportStudy, STUDY_FORMATS } from '../../src/study/export.js';
-import { estimatedSeconds, plannedCells, plannedRuns, secondsLeft, seedsWithin, trimmedRuns } from '../../src/study/plan.js';
+import { estimatedSeconds, isOutOfTime, plannedCells, plannedRuns, secondsLeft, seedsWithin, trimmedRuns } from '../../src/study/plan.js';
 import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
-import { distinctNames, startStudy } from '../../src/study/startStudy.js';
+import { distinctNames, limitStudy, startStudy } from '../../src/study/startStudy.js';
 import { allDatasetsIn, createStudyFolder, newStudyId, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
 import { cellTexts } from '../../src/study/tables.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
@@ -72,6 +72,17 @@ describe('the plan of a study', () => {
     assert.equal(seedsWithin(130, runs, () => 10, 5), 3);
     assert.equal(seedsWithin(79, runs, () => 10, 5), 1);
     assert.equal(seedsWithin(1, runs, () => 10, 5), 1);
+  });
+  test('no other seed takes the time that a cell without any run needs, whatever the order', () => {
+    const ran = (count: number): StudyRun[] => plannedRuns(makePlan({ seeds: 2 }), 'features first').map((run, index) => ({
+      ...run, estimatedSeconds: 10, ...(index < count && { state: 'finished', seconds: 20 }), // twice as long as was thought
+    }));
+    const late = (runs: readonly StudyRun[], at: number, budget: number): boolean => isOutOfTime(runs[at]!, runs, budget);
+    // freeze rgb 0 and finetune rgb 0 took 40 s; freeze rgb 1 would take 20, and the two in gray have no run yet.
+    assert.deepEqual([late(ran(2), 2, 99), late(ran(2), 2, 100)], [true, false]);
+    assert.deepEqual([late(ran(2), 4, 30), late(ran(2), 4, 40)], [true, false]);
+    const table = ran(2).map((run): StudyRun => (run.seed === 0 ? { ...run, state: 'finished', seconds: 20 } : run));
+    assert.deepEqual([late(table, 2, 99), late(table, 2, 100)], [true, false]);
   });
   test('what is left out has not finished, and the seeds that are said are no fewer than have', () => {
     const runs = plannedRuns(makePlan({ seeds: 5 }), 'seeds last').map((run): StudyRun => (run.seed === 0 || (run.seed < 3 && run.strategy === 'freeze') ? { ...run, state: 'finished' } : run));
@@ -200,7 +211,17 @@ describe('the folder of a study', () => {
     assert.equal(readFileSync(path.join(workspace, '.thaw', '.gitignore'), 'utf8'), '*\n');
     const again = await startStudy(studies, request(workspace), { minutes: 9 });
     assert.equal(again.directory, directory);
-    assert.equal(again.found?.plan.datasets[0]?.path, 'hymenoptera');
+    assert.equal(again.found?.minutes, 5);
+    for (const minutes of [9, undefined]) {
+      await limitStudy(directory, minutes, workspace);
+      const read = await readStudyRecord(directory);
+      assert.ok('record' in read);
+      assert.deepEqual([read.record.minutes, read.state], [minutes, 'waiting']);
+    }
+    const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
+    await assert.rejects(limitStudy(directory, 3, workspace), (error) => error instanceof ThawError && error.code === 'run-is-locked');
+    await writer.close();
+    assert.equal(again.found.plan.datasets[0]?.path, 'hymenoptera');
     assert.equal(resolveStored('hymenoptera', directory), path.join(workspace, 'hymenoptera'));
     assert.notEqual((await startStudy(studies, { ...request(workspace), seeds: 4 }, { minutes: undefined })).directory, directory);
     assert.notEqual((await startStudy(studies, request(workspace), { minutes: undefined, fresh: true })).directory, directory);
@@ -367,6 +388,8 @@ describe('a study as a file', () => {
     assert.ok(!/^# h/m.test(markdown) && !/[^\\]`a/.test(markdown));
     assert.match(markdown, /\| Hymenoptera \| \*\*\.900\*\* \[/);
     assert.match(markdown, /\*\*Finetune against freeze\.\*\* Freeze is better/);
+    assert.equal(markdown.match(/\| 3 seeds, over images and seeds; McNemar by seed: < \.001, < \.001, < \.001 \|/g)?.length, 2);
+    assert.match(write('html'), /McNemar by seed: &lt; \.001,/);
   });
   test('LaTeX: no command comes from a name', () => {
     const latex = write('latex');

@@ -14,6 +14,7 @@ import { strategyName } from '../../runs/strategyName.js';
 import { defaultWorkspace } from '../../runs/datasetFolder.js';
 import { runsFolderFor } from '../../runs/runFolder.js';
 import { exportStudy, STUDY_FORMATS, type StudyFormat } from '../../study/export.js';
+import { referenceAccuracy } from '../../study/reference.js';
 import { isUnreadableStudy, readStudySnapshot } from '../../study/snapshot.js';
 import { readStudyRecord, resolveStored, studiesFolderFor, StudyWriter } from '../../study/studyFolder.js';
 import { startStudy } from '../../study/startStudy.js';
@@ -145,7 +146,7 @@ async function show(directory: string, { json, reference, file }: Output): Promi
   }
   const { record } = study;
   printJson({
-    type: 'result', study: directory, state: study.state, cells: record.cells.map((cell) => jsonCell(cell, study.record)), pairs: record.pairs,
+    type: 'result', study: directory, state: study.state, cells: record.cells.map((cell) => ({ ...jsonCell(cell, study.record), ...(reference && { reference: referenceOf(cell, study.record) }) })), pairs: record.pairs,
     seeds: record.trimmedTo ?? record.plan.seeds, estimate: record.estimate?.seconds ?? null, seconds: record.runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0),
     failures: failuresOf(study), ...(file !== undefined && { file: file.path }),
   });
@@ -168,6 +169,11 @@ function failuresOf({ record }: StudySnapshot): unknown[] {
 
 function jsonPlace({ dataset, strategy, colour, backbone }: Pick<StudyCell, 'dataset' | 'strategy' | 'colour' | 'backbone'>, { plan }: StudyRecord): Record<string, unknown> {
   return { dataset: plan.datasets[dataset]?.name ?? '', strategy, colour, backbone };
+}
+
+/** The value of the study that Thaw grew from, where it had these images. */
+function referenceOf({ dataset, strategy, colour }: StudyCell, { plan }: StudyRecord): number | null {
+  return referenceAccuracy(plan.datasets[dataset]?.name ?? '', strategy, colour) ?? null;
 }
 
 function jsonCell(cell: StudyCell, record: StudyRecord): Record<string, unknown> {
