@@ -216,7 +216,7 @@ describe('the folder of a study', () => {
       await limitStudy(directory, minutes, workspace);
       const read = await readStudyRecord(directory);
       assert.ok('record' in read);
-      assert.deepEqual([read.record.minutes, read.state], [minutes, 'waiting']);
+      assert.deepEqual([read.record.minutes, read.record.state], [minutes, 'waiting']);
     }
     const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
     await assert.rejects(limitStudy(directory, 3, workspace), (error) => error instanceof ThawError && error.code === 'run-is-locked');
