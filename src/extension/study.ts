@@ -14,7 +14,7 @@ import { limitStudy, startStudy } from '../study/startStudy.js';
 import { resolveStored, stopStudy, studiesFolderFor } from '../study/studyFolder.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { recipeNamed } from '../training/recipes.js';
-import { rememberedNetwork } from './chooseNetwork.js';
+import { rememberedNetwork, type Network } from './chooseNetwork.js';
 import type { CommandHandlers } from './commandTable.js';
 import { folderOf } from './commandTarget.js';
 import { imagesText } from './datasetSearch.js';
@@ -32,7 +32,7 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       const what = await pickWhat();
       const howMany = what === undefined ? undefined : await pickHowMany();
       if (what === undefined || howMany === undefined) return undefined;
-      return begin(services, folders, { ...what, ...howMany, backbone: rememberedNetwork(context.workspaceState).backbone });
+      return begin(services, folders, { ...what, ...howMany, network: rememberedNetwork(context.workspaceState) });
     },
     'thaw.openStudy': async (argument) => {
       const directory = typeof argument === 'string' ? argument : await pickStudy(services);
@@ -107,7 +107,7 @@ async function pickHowMany(): Promise<HowMany | undefined> {
 }
 
 /** Starts the study, or resumes the one of the same plan; returns its folder. */
-async function begin(services: Services, folders: readonly string[], { strategies, colours, seeds, minutes, backbone }: What & HowMany & { readonly backbone: ReturnType<typeof rememberedNetwork>['backbone'] }): Promise<string> {
+async function begin(services: Services, folders: readonly string[], { strategies, colours, seeds, minutes, network }: What & HowMany & { readonly network: Network }): Promise<string> {
   const datasets = folders.map((folder) => {
     const workspace = workspaceFolderHolding(folder);
     if (workspace === undefined) {
@@ -116,6 +116,11 @@ async function begin(services: Services, folders: readonly string[], { strategie
     return { folder, runsFolder: runsFolderFor(workspace) };
   });
   const studiesFolder = studiesFolderFor(datasets[0]?.runsFolder ?? '');
+  const { weights } = network;
+  if (weights !== undefined) {
+    void vscode.window.showInformationMessage(vscode.l10n.t('A study trains from the published weights of {0}, not from your own ({1}).', network.backbone, weights));
+  }
+  const { backbone } = network;
   const { directory, found } = await startStudy(studiesFolder, {
     datasets, strategies, colours, backbones: [backbone], seeds, recipe: 'default',
     recipes: strategies.map((strategy) => ({ strategy, backbone, recipe: recipeNamed('default', strategy, backbone) })),
@@ -130,7 +135,7 @@ async function begin(services: Services, folders: readonly string[], { strategie
 async function isToGoOn(services: Services, directory: string, minutes: number | undefined): Promise<boolean> {
   const workspace = requireKnown(services, directory);
   const study = await services.studies.readRecord(directory);
-  if ('reason' in study || study.record.minutes === minutes) return 'reason' in study || study.state !== 'finished';
+  if ('reason' in study || study.record.minutes === minutes) return true; // of a finished one the process looks whether its images, and its runs, are there still
   if (study.record.startedAt !== undefined && isLiveState(study.state)) {
     void vscode.window.showInformationMessage(vscode.l10n.t('This study is running already, with the limit that it was started with. Stop it first to give it another.'));
     return false;

@@ -71,11 +71,12 @@ export class StudyStore implements vscode.Disposable {
     const id = path.basename(runDirectory);
     const holds = ({ runs }: StudyRecord): boolean => runs.some(({ run }) => run === id);
     if ([...this.#followed.values()].some(({ study }) => study !== undefined && !isUnreadableStudy(study) && holds(study.record))) return true;
-    for (const directory of (await this.all()).slice(0, MOST_LOOKED_AT)) {
+    const newest = (await this.all()).sort((a, b) => (path.basename(a) < path.basename(b) ? 1 : -1)).slice(0, MOST_LOOKED_AT);
+    for (const directory of newest) {
       const read = await this.readRecord(directory);
       if ('reason' in read || !holds(read.record)) continue;
       this.follow(directory);
-      return true;
+      return isLiveState(read.state); // of one that has ended meanwhile nobody tells the end but its last run
     }
     return false;
   }

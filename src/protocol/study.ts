@@ -88,7 +88,7 @@ const studyCellSchema = v.strictObject({
   mean: v.optional(share),
   /** 95 %. */
   interval: v.optional(v.tuple([share, share])),
-  /** `bootstrap`: over seeds and images. `wilson`: of one run, over images alone; of two runs the widest ends of both. */
+  /** `bootstrap`: over seeds and images. `wilson`: over images alone, of one run; of two runs, or where all are right everywhere, the widest ends of all. */
   intervalBy: v.optional(v.picklist(['bootstrap', 'wilson'])),
   images: v.optional(count),
   split: v.optional(v.picklist(['validation', 'test'])),
@@ -113,7 +113,7 @@ const testedPairSchema = v.strictObject({
   images: count,
   /** Mean accuracy of the first minus that of the second, over these seeds. */
   difference,
-  /** 95 %, bootstrap over seeds and images; from three seeds on. */
+  /** 95 %, bootstrap over seeds and images; from three seeds on, and where any run differs. */
   interval: v.optional(v.tuple([difference, difference])),
   /** Exact McNemar of each seed. */
   perSeed: v.pipe(v.array(v.strictObject({ seed: count, onlyFirst: count, onlySecond: count, p: share })), v.maxLength(MOST_SEEDS)),

@@ -27,6 +27,14 @@ export function plannedRuns(plan: StudyPlan, order: StudyOrder): StudyRun[] {
   return [...groups.values()].flatMap((group) => seeds.flatMap((seed) => group.map((cell) => run(cell, seed))));
 }
 
+/** Whether these are the runs of the plan, each once, in whatever order. */
+export function areRunsOf(plan: StudyPlan, runs: readonly StudyRun[]): boolean {
+  if (runs.length !== plannedCells(plan).length * plan.seeds) return false; // before so many are made
+  const name = (run: StudyRun): string => `${cellKey(run)} ${run.seed}`;
+  const planned = new Set(plannedRuns(plan, 'seeds last').map(name));
+  return new Set(runs.map(name)).size === runs.length && runs.every((run) => planned.has(name(run)));
+}
+
 /** Names what runs share: the same for all that use the same features. */
 export function featuresOf({ dataset, backbone, colour }: Place): string {
   return `${dataset} ${backbone} ${colour}`;
@@ -47,6 +55,12 @@ export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], se
     if (needed <= budgetSeconds) return count;
   }
   return 1;
+}
+
+/** Seconds of the first seed's runs where these alone don't fit into the time; else undefined. */
+export function beyondBudget(runs: readonly StudyRun[], budgetSeconds: number): number | undefined {
+  const needed = runs.reduce((sum, { seed, seconds, estimatedSeconds }) => sum + (seed === 0 ? seconds ?? estimatedSeconds ?? 0 : 0), 0);
+  return needed > budgetSeconds ? needed : undefined;
 }
 
 /**

@@ -82,11 +82,15 @@ function scoresOf(runs: readonly FinishedRun[], memory: Map<string, unknown>): O
   if (first === undefined || !sawOneSplit(runs)) return { seeds, accuracies };
   const common = { seeds, accuracies, ...(first.fingerprint !== undefined && { fingerprint: first.fingerprint }), mean: meanOf(accuracies), images: first.result.total, split: first.result.accuracySplit };
   const rows = sameImages(runs);
-  if (rows === undefined || rows.length < SEEDS_FOR_SPREAD) {
-    const ends = runs.map(({ result }) => wilsonInterval(result.correct, result.total));
-    return { ...common, interval: [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))], intervalBy: 'wilson' };
-  }
-  return { ...common, interval: remembered(memory, `cell ${nameOf(runs)}`, () => twoWayBootstrap(rows, new SeededRandom(0, 'bootstrap'))), intervalBy: 'bootstrap' };
+  if (rows === undefined || rows.length < SEEDS_FOR_SPREAD) return { ...common, ...widestWilson(runs) };
+  const interval = remembered(memory, `cell ${nameOf(runs)}`, () => twoWayBootstrap(rows, new SeededRandom(0, 'bootstrap')));
+  // Where every run is right everywhere there is nothing to draw from, and no width: that is no certainty.
+  return interval[0] < interval[1] ? { ...common, interval, intervalBy: 'bootstrap' } : { ...common, ...widestWilson(runs) };
+}
+
+function widestWilson(runs: readonly FinishedRun[]): Required<Pick<StudyCell, 'interval' | 'intervalBy'>> {
+  const ends = runs.map(({ result }) => wilsonInterval(result.correct, result.total));
+  return { interval: [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))], intervalBy: 'wilson' };
 }
 
 /** What one run would take by itself, on average. */
@@ -132,9 +136,10 @@ function test(shared: readonly { readonly one: FinishedRun; readonly other: Fini
   const counts = perSeed.map(({ onlyFirst, onlySecond }) => onlyFirst - onlySecond);
   const enough = shared.length >= SEEDS_FOR_SPREAD;
   const pSeeds = enough ? pairedT(counts).p : undefined;
+  const interval = enough ? twoWayBootstrap(differences, new SeededRandom(0, 'bootstrap')) : undefined;
   return {
     seeds: perSeed.map(({ seed }) => seed), images, difference: meanOf(counts) / images,
-    ...(enough && { interval: twoWayBootstrap(differences, new SeededRandom(0, 'bootstrap')) }),
+    ...(interval !== undefined && interval[0] < interval[1] && { interval }), // runs that never differ leave nothing to draw from
     perSeed, pImages, ...(pSeeds !== undefined && { pSeeds }), p: Math.max(pImages, pSeeds ?? 0),
   };
 }

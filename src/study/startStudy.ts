@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Colour, Recipe, Strategy } from '../protocol/run.js';
-import { MOST_DATASETS, MOST_RUNS, MOST_SEEDS, type StudyPlan, type StudyRecord } from '../protocol/study.js';
+import { MOST_DATASETS, MOST_RUNS, MOST_SEEDS, type StudyPlan, type StudyRecord, type StudyRun } from '../protocol/study.js';
 import { newNonce } from '../runs/processIdentity.js';
 import { plannedRuns, planKey } from './plan.js';
 import { studyResults } from './results.js';
@@ -23,8 +23,9 @@ export interface StudyRequest {
 }
 
 /**
- * The newest study of the same plan, or else a new folder with one. Its datasets may have moved with their workspace since: paths inside it are relative.
- * @param options.fresh a new one, whatever there is
+ * The newest study of the same plan, or else a new folder with one, which takes up the runs that earlier studies have finished: with more seeds, or in
+ * gray too, only what is new is trained. Its datasets may have moved with their workspace since: paths inside it are relative.
+ * @param options.fresh a new one with runs of its own, whatever there is
  * @throws ThawError `study-too-large`
  */
 export async function startStudy(studiesFolder: string, request: StudyRequest, options: { readonly minutes: number | undefined; readonly fresh?: boolean }): Promise<{ readonly directory: string; readonly found: StudyRecord | undefined }> {
@@ -34,15 +35,22 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     datasets: request.datasets.map(({ folder, runsFolder }, index) => ({ name: names[index] ?? '', path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
     strategies: [...request.strategies], colours: [...request.colours], backbones: [...request.backbones], seeds: request.seeds, splitSeed: 0, recipe: request.recipe, recipes: [...request.recipes],
   };
+  let earlier: ReadonlyMap<string, StudyRun> = new Map();
   if (options.fresh !== true) {
-    const found = await findStudy(studiesFolder, plan);
+    const read = await readStudies(studiesFolder);
+    const found = findStudy(read, plan);
     if (found !== undefined) return found;
+    earlier = finishedRuns(read);
   }
   const now = new Date();
   const { cells, pairs } = studyResults(plan, []);
   const record: StudyRecord = {
     schemaVersion: 1, id: newStudyId(now), createdAt: now.toISOString(), state: 'waiting', plan, ...(options.minutes !== undefined && { minutes: options.minutes }),
-    runs: plannedRuns(plan, 'seeds last'), cells, pairs,
+    runs: plannedRuns(plan, 'seeds last').map((run) => {
+      const done = earlier.get(runKey(plan, run, (stored) => resolveStored(stored, path.join(path.resolve(studiesFolder), 'new'))));
+      return done === undefined ? run : { ...done, dataset: run.dataset };
+    }),
+    cells, pairs,
   };
   return { directory: await createStudyFolder(studiesFolder, record), found: undefined };
 }
@@ -84,16 +92,49 @@ function refuseTooLarge({ datasets, strategies, colours, backbones, seeds }: Stu
   }
 }
 
-async function findStudy(studiesFolder: string, plan: StudyPlan): Promise<{ readonly directory: string; readonly found: StudyRecord } | undefined> {
+interface ReadStudy {
+  readonly directory: string;
+  readonly record: StudyRecord;
+}
+
+/** The studies of a folder, the newest first, without those that can't be read or whose paths lead out of their workspace: these are none of ours. */
+async function readStudies(studiesFolder: string): Promise<ReadStudy[]> {
+  const studies: ReadStudy[] = [];
   for (const directory of await listStudies(studiesFolder)) {
     const read = await readStudyRecord(directory);
     if ('reason' in read) continue;
     try {
-      const resolve = (stored: string): string => resolveStored(stored, directory);
-      if (planKey(read.record.plan, resolve) === planKey(plan, resolve)) return { directory, found: read.record };
+      for (const { path: stored, runs } of read.record.plan.datasets) for (const each of [stored, runs]) resolveStored(each, directory);
     } catch {
-      continue; // its paths lead out of its workspace: not one of ours
+      continue;
+    }
+    studies.push({ directory, record: read.record });
+  }
+  return studies;
+}
+
+function findStudy(studies: readonly ReadStudy[], plan: StudyPlan): { readonly directory: string; readonly found: StudyRecord } | undefined {
+  const same = studies.find(({ directory, record }) => {
+    const resolve = (stored: string): string => resolveStored(stored, directory);
+    return planKey(record.plan, resolve) === planKey(plan, resolve);
+  });
+  return same === undefined ? undefined : { directory: same.directory, found: same.record };
+}
+
+/** Finished runs by what they are. Whether their folders are there still, and saw the images that are there now, is looked at when the study begins. */
+function finishedRuns(studies: readonly ReadStudy[]): Map<string, StudyRun> {
+  const found = new Map<string, StudyRun>();
+  for (const { directory, record: { plan, runs } } of studies) {
+    for (const run of runs) {
+      const key = runKey(plan, run, (stored) => resolveStored(stored, directory));
+      if (run.state === 'finished' && run.run !== undefined && !found.has(key)) found.set(key, run);
     }
   }
-  return undefined;
+  return found;
+}
+
+/** Names all that a run's result depends on, but for the images: equal for the runs of two studies that ask for the same. */
+function runKey({ datasets, recipes, splitSeed }: StudyPlan, { dataset, strategy, colour, backbone, seed }: StudyRun, resolve: (stored: string) => string): string {
+  const { path: stored = '', runs = '' } = datasets[dataset] ?? {};
+  return JSON.stringify([resolve(stored), resolve(runs), splitSeed, strategy, colour, backbone, seed, recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe]);
 }

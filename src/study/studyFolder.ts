@@ -19,6 +19,7 @@ import { makeFolderInThaw } from '../runs/runFolder.js';
 import { assertNobodyWrites, claimRun, isThere, openGuarded, removeTemporaries } from '../runs/runWriter.js';
 import { ageHeartbeat, endTrainer, requestStop } from '../runs/stopRun.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
+import { areRunsOf } from './plan.js';
 
 const FILE = 'study.json';
 const STOP_CHECK_EVERY_MS = 100;
@@ -113,6 +114,7 @@ export async function readStudyRecord(directory: string, options: { readonly wit
     if (bytes === undefined) throw new UnsafePath(`it has no ${FILE}`);
     const record = parseJson(studyRecordSchema, bytes.toString('utf8'), FILE);
     if (record.id !== id) throw new UnsafePath(`its ${FILE} is that of another study, ${JSON.stringify(record.id)}`);
+    if (!areRunsOf(record.plan, record.runs)) throw new UnsafePath(`the runs in its ${FILE} are not those of its plan`);
     return { record, state: await stateNow(real, record.state, options.now ?? Date.now()) };
   } catch (error) {
     const reason = error instanceof UnsafePath ? error.message : isMissing(error) ? 'the folder is gone' : undefined;

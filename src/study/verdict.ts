@@ -1,10 +1,11 @@
 // What a study says in words. Only what was measured: a difference within noise is called none.
-import { formatCount, formatDifference, formatP, MISSING } from '../metrics/format.js';
+import { formatClock, formatCount, formatDifference, formatP, MISSING } from '../metrics/format.js';
 import type { Localiser } from '../protocol/localiser.js';
 import type { Colour, Strategy } from '../protocol/run.js';
 import type { Contrast, StudyCell, StudyPair, StudyRecord, TestedStudyPair } from '../protocol/study.js';
 import { CONTRASTS } from '../protocol/study.js';
 import { capitalised, SIGNIFICANCE } from '../runs/verdict.js';
+import { beyondBudget } from './plan.js';
 
 export function isTestedPair(pair: StudyPair): pair is TestedStudyPair {
   return 'p' in pair;
@@ -144,7 +145,9 @@ export function studyNotes(record: StudyRecord, l10n: Localiser): string[] {
   if (record.cells.some(({ split }) => split === 'validation')) notes.push(l10n.t('Each accuracy is the best epoch, chosen on the same images, so slightly optimistic.'));
   if (tested.length > 1) notes.push(l10n.t('p is corrected after Holm over {0} comparisons.', formatCount(tested.length)));
   if (tested.some(({ seeds }) => seeds.length < 3)) notes.push(l10n.t('With fewer than 3 seeds a test is about these runs: other seeds may answer otherwise.'));
-  if (record.trimmedTo !== undefined && record.minutes !== undefined) notes.push(l10n.t('Trimmed to {0} of {1} seeds, to fit into {2} minutes.', record.trimmedTo, record.plan.seeds, record.minutes));
+  const beyond = record.minutes === undefined ? undefined : beyondBudget(record.runs, record.minutes * 60);
+  if (record.minutes !== undefined && beyond !== undefined) notes.push(l10n.t('One seed alone takes {0}, more than the {1} minutes given.', formatClock(beyond), record.minutes));
+  else if (record.trimmedTo !== undefined && record.minutes !== undefined) notes.push(l10n.t('Trimmed to {0} of {1} seeds, to fit into {2} minutes.', record.trimmedTo, record.plan.seeds, record.minutes));
   const leftOut = record.runs.filter(({ state, seed }) => state === 'leftOut' && seed < (record.trimmedTo ?? record.plan.seeds)).length;
   if (leftOut > 0) notes.push(l10n.t('{0} more runs were left out for want of time.', formatCount(leftOut)));
   if (record.cells.some(({ cached }) => cached === true)) notes.push(l10n.t('Times of cells marked as cached lack the features, which were in the cache before the study.'));

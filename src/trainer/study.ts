@@ -3,6 +3,10 @@
 // resumed study needs.
 import path from 'node:path';
 import { realpath } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { assembleDataset } from '../dataset/assemble.js';
+import { hashImages } from '../dataset/hashing.js';
+import { listDataset, type Listing } from '../dataset/listing.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
 import { featureWidth } from '../training/features.js';
@@ -19,7 +23,7 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import { isUnreadable, readPredictions, readRun } from '../runs/readRun.js';
 import { createRunFolder, newRunId } from '../runs/runFolder.js';
 import { RunWriter } from '../runs/runWriter.js';
-import { cellKey, featuresOf, isOutOfTime, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
+import { beyondBudget, cellKey, featuresOf, isOutOfTime, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../study/results.js';
 import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
 import { preprocessingFor } from './backbone.js';
@@ -32,6 +36,9 @@ export type StudyEvent =
   | { readonly type: 'phase'; readonly message: string }
   | { readonly type: 'estimate'; readonly seconds: number; readonly runs: number; readonly device: string }
   | { readonly type: 'trimmed'; readonly seeds: number; readonly of: number; readonly minutes: number }
+  /** What one seed alone is estimated at, seconds, where that is more than there is. */
+  | { readonly type: 'too-long'; readonly seconds: number; readonly minutes: number }
+  | { readonly type: 'taken-up'; readonly runs: number }
   | { readonly type: 'run'; readonly index: number; readonly planned: StudyRun; readonly directory: string }
   | { readonly type: 'progress'; readonly index: number; readonly event: TrainerEvent }
   | { readonly type: 'cell'; readonly cell: StudyCell }
@@ -69,9 +76,17 @@ export async function runStudy(writer: StudyWriter, options: RunStudyOptions): P
 /** Thrown where the job notices that it was asked to stop. */
 class Stopped extends Error {}
 
+/** What a dataset's folder holds when the study begins. */
+interface Contents {
+  readonly listing: Listing;
+  readonly hashes: Awaited<ReturnType<typeof hashImages>>;
+}
+
 class StudyJob {
   private readonly finished = new Map<number, FinishedRun>();
   private readonly memory = new Map<string, unknown>();
+  /** Of each dataset, once looked at; undefined where the folder can't be read. */
+  private readonly contents: Promise<Contents | undefined>[] = [];
   private environment: NodeJS.ProcessEnv;
 
   constructor(private readonly writer: StudyWriter, private readonly options: RunStudyOptions) {
@@ -81,12 +96,14 @@ class StudyJob {
   async run(): Promise<void> {
     const { writer } = this;
     if (writer.record.state === 'finished' && await this.isDone()) return;
+    const isNew = writer.record.startedAt === undefined;
     await writer.update({ state: 'starting', startedAt: writer.record.startedAt ?? new Date().toISOString(), endedAt: undefined, failure: undefined });
     await this.requireAll();
     // One GPU for all runs: the engine is loaded once.
     const queue = await deviceQueue(this.environment);
     this.environment = queue.environment;
     await this.adopt();
+    if (isNew && this.finished.size > 0) this.say({ type: 'taken-up', runs: this.finished.size });
     if (writer.record.estimate === undefined) await this.estimate(queue.name);
     await this.trim();
     await this.saveResults();
@@ -159,15 +176,43 @@ class StudyJob {
     await this.writer.update({ runs });
   }
 
-  /** The run if it has ended well and is the one that is planned. */
+  /** The run if it has ended well, is the one that is planned, and saw the images that are there now. */
   private async readFinished(planned: StudyRun): Promise<RunSnapshot | undefined> {
     if (planned.run === undefined) return undefined;
     const runsFolder = this.runsFolder(planned);
     const run = await readRun(path.join(runsFolder, planned.run), { within: runsFolder });
     if (isUnreadable(run) || run.state !== 'finished' || run.record.result === undefined) return undefined;
-    const { strategy, colour, backbone, seed } = run.record.configuration;
-    const same = strategy === planned.strategy && colour === planned.colour && backbone === planned.backbone && seed === planned.seed;
-    return same ? run : undefined;
+    const { strategy, colour, backbone, weights, seed, splitSeed, recipe } = run.record.configuration;
+    const same = strategy === planned.strategy && colour === planned.colour && backbone === planned.backbone && weights === undefined && seed === planned.seed
+      && splitSeed === this.writer.record.plan.splitSeed && isDeepStrictEqual(recipe, this.recipeOf(planned));
+    return same && await this.sawSameImages(run.record, planned.dataset) ? run : undefined;
+  }
+
+  /** Whether a run's images are those that its dataset holds now; true where the folder is gone, or more was left out than its record can name. */
+  private async sawSameImages({ data }: RunRecord, dataset: number): Promise<boolean> {
+    if (data === undefined) return false;
+    this.contents[dataset] ??= this.contentsOf(dataset);
+    const contents = await this.contents[dataset];
+    if (contents === undefined || data.leftOutCount > data.leftOut.length) return true;
+    const { splitSeed } = this.writer.record.plan;
+    try {
+      const leftOut = new Map(data.leftOut.map(({ path: file, reason }) => [file, reason]));
+      return assembleDataset(contents.listing, contents.hashes, leftOut, { splitSeed }).fingerprint === data.fingerprint;
+    } catch (error) {
+      if (error instanceof ThawError) return false; // what there is now can't be trained on
+      throw error;
+    }
+  }
+
+  private async contentsOf(dataset: number): Promise<Contents | undefined> {
+    const { datasets, splitSeed } = this.writer.record.plan;
+    try {
+      const listing = await listDataset(resolveStored(datasets[dataset]?.path ?? '', this.writer.directory));
+      return { listing, hashes: await hashImages(listing, { splitSeed }) };
+    } catch (error) {
+      if (error instanceof ThawError) return undefined;
+      throw error;
+    }
   }
 
   /** Measures a few batches of each dataset and backbone, while this process has the device. */
@@ -271,7 +316,9 @@ class StudyJob {
     }
     const trimmed = this.trimmed(runs, minutes);
     await this.writer.update(trimmed);
-    if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
+    const beyond = beyondBudget(runs, minutes * 60);
+    if (beyond !== undefined) this.say({ type: 'too-long', seconds: beyond, minutes });
+    else if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
   }
 
   private trimmed(runs: readonly StudyRun[], minutes: number): ReturnType<typeof trimmedRuns> {

@@ -88,7 +88,7 @@ export class StudyScreen {
     setChildren(this.state, JSON.stringify([line, live, state]), () => [
       live ? icon('loading', 'run') : state === 'finished' ? icon('pass', 'good') : state === 'failed' ? icon('error', 'bad') : icon('warning', 'warn'), h('span', {}, line),
     ]);
-    const unfinished = !live && record.runs.some((run) => run.state !== 'finished');
+    const unfinished = !live && record.runs.some((run) => run.state !== 'finished' && run.state !== 'leftOut'); // for what was left out there is no time
     setChildren(this.actions, JSON.stringify([live, unfinished, cannotTrain]), () => [
       live && button(t('Stop'), { glyph: 'debug-stop', action: 'stopStudy', onClick: () => this.callbacks.stop() }),
       unfinished && cannotTrain === undefined && button(t('Resume'), { look: 'primary', action: 'resumeStudy', onClick: () => this.callbacks.resume() }),

@@ -1,6 +1,6 @@
 // A study's plan, its folder, what its runs come to, and how that is written down.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import * as v from 'valibot';
@@ -126,6 +126,8 @@ describe('what the runs come to', () => {
     const three = cellOf(runs)!;
     assert.deepEqual(three.interval, twoWayBootstrap(table(colour), new SeededRandom(0, 'bootstrap')));
     assert.deepEqual([three.mean, three.intervalBy, three.seeds, three.images], [0.9, 'bootstrap', seeds, 100]);
+    const perfect = cellOf(seeds.map((seed) => finished({ seed }, answers(20, () => true))))!;
+    assert.deepEqual([perfect.mean, perfect.interval, perfect.intervalBy], [1, wilsonInterval(20, 20), 'wilson'], 'three seeds without an error are no certainty');
   });
   test('a difference must show over images and over seeds, and p is corrected over all pairs', () => {
     const { pairs } = studyResults(makePlan(), runs);
@@ -276,7 +278,8 @@ describe('the folder of a study', () => {
   test('a finished study is repeated without weights or datasets, and is left as it is', async () => {
     const workspace = folder.workspace();
     const environment = { THAW_HOME: path.join(workspace, 'nothing here') };
-    placeRun(workspace, { 'run.json': JSON.stringify(makeRecord({ state: 'finished', result: makeResult(90, 100) })) });
+    const data = { classes: ['ants', 'bees'], layout: 'given' as const, train: 245, validation: 153, test: 0, counts: [], fingerprint: FINGERPRINT, leftOut: [], leftOutCount: 0, warnings: [] };
+    placeRun(workspace, { 'run.json': JSON.stringify(makeRecord({ state: 'finished', result: makeResult(90, 100), data })) });
     const plan = makePlan({ strategies: ['freeze'], colours: ['rgb'], seeds: 2 });
     const runs = plannedRuns(plan, 'seeds last').map((run): StudyRun => ({ ...run, estimatedSeconds: 10, ...(run.seed === 0 ? { state: 'finished', run: 'run-1', seconds: 10 } : { state: 'leftOut' }) }));
     const repeat = async (change: Partial<StudyRecord>): Promise<string> => {
@@ -295,9 +298,44 @@ describe('the folder of a study', () => {
       return readFileSync(file, 'utf8') === before ? 'unchanged' : 'changed';
     };
     assert.equal(await repeat({}), 'unchanged');
+    mkdirSync(path.join(workspace, 'hymenoptera', 'ants'), { recursive: true });
+    assert.equal(await repeat({}), 'weights-missing', 'the images are no longer those that its run saw');
+    rmSync(path.join(workspace, 'hymenoptera'), { recursive: true });
     assert.equal(await repeat({ minutes: 5 }), 'weights-missing', 'there is time for the run that was left out');
     assert.equal(await repeat({ runs: runs.map((run) => (run.seed === 0 ? { ...run, run: 'run-2' } : run)) }), 'weights-missing', 'a run whose folder is gone is trained again');
     assert.equal(await repeat({ state: 'stopped', runs: runs.map((run) => ({ ...run, state: 'planned' })) }), 'weights-missing');
+  });
+  test('one whose runs are not those of its plan is not read', async () => {
+    const workspace = folder.workspace();
+    const { runs } = makeStudy();
+    const read = async (changed: StudyRun[]): Promise<unknown> => {
+      const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), makeStudy({ id: newStudyId(new Date()), runs: changed }));
+      const found = await readStudyRecord(directory);
+      return 'reason' in found ? found.reason : found.record.runs.length;
+    };
+    assert.equal(await read([...runs].reverse()), 12);
+    for (const changed of [[], runs.slice(1), [...runs.slice(1), runs[1]!], runs.map((run) => ({ ...run, dataset: 99 })), runs.map((run) => ({ ...run, strategy: 'scratch' as const }))]) {
+      assert.equal(await read(changed), 'the runs in its study.json are not those of its plan');
+    }
+  });
+  test('a new one takes up what earlier ones have finished on the same folder by the same recipe', async () => {
+    const workspace = folder.workspace();
+    const studies = path.join(workspace, '.thaw', 'studies');
+    const done = (run: StudyRun): StudyRun => ({ ...run, state: 'finished', run: `run-${run.strategy}-${run.colour}-${String(run.seed)}`, seconds: 7, featureSeconds: 2 });
+    const { directory } = await startStudy(studies, { ...request(workspace), seeds: 2 }, { minutes: undefined });
+    const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
+    await writer.update({ runs: writer.record.runs.map((run) => (run.seed === 0 ? done(run) : run)) });
+    await writer.close();
+    const started = async (change: Partial<Parameters<typeof startStudy>[1]>, fresh = false): Promise<StudyRun[]> => {
+      const read = await readStudyRecord((await startStudy(studies, { ...request(workspace), ...change }, { minutes: undefined, fresh })).directory);
+      assert.ok('record' in read);
+      return read.record.runs;
+    };
+    const more = await started({ seeds: 5, datasets: [{ folder: path.join(workspace, 'birds'), runsFolder: path.join(workspace, '.thaw', 'runs') }, ...request(workspace).datasets] });
+    assert.deepEqual(more.filter(({ state }) => state === 'finished'), more.filter(({ dataset, seed }) => dataset === 1 && seed === 0).map((run) => done({ ...run, state: 'planned' })));
+    assert.equal(more.filter(({ state }) => state === 'finished').length, 4);
+    const recipes = request(workspace).recipes.map((one) => ({ ...one, recipe: { ...one.recipe, epochs: 3 } }));
+    for (const runs of [await started({ recipes }), await started({ seeds: 5 }, true)]) assert.equal(runs.filter(({ state }) => state === 'finished').length, 0);
   });
   test('one process executes it; when that is gone it is interrupted, and a request to stop is answered', async () => {
     const workspace = folder.workspace();

@@ -202,6 +202,8 @@ export function showStudyEvent(event: StudyEvent, record: StudyRecord, progress:
     case 'phase': progress.line(event.message); break;
     case 'estimate': progress.line(`${formatCount(event.runs)} runs on ${event.device}, about ${formatClock(event.seconds)}`); break;
     case 'trimmed': progress.line(`Trimmed to ${String(event.seeds)} of ${String(event.of)} seeds, to fit into ${String(event.minutes)} minutes`); break;
+    case 'too-long': progress.line(`One seed alone takes about ${formatClock(event.seconds)}, more than the ${String(event.minutes)} minutes given; it is begun all the same`); break;
+    case 'taken-up': progress.line(`${formatCount(event.runs)} runs of an earlier study count`); break;
     case 'run': progress.line(`${String(event.index + 1)} of ${String(record.runs.length)}: ${place(event.planned)}, seed ${String(event.planned.seed)}`); break;
     case 'progress':
       // A run's own lines would drown the cells: only what is being rewritten is shown, and warnings.
