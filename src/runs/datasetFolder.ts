@@ -1,5 +1,6 @@
 // From a run folder to its dataset and back. Inside the folder that holds .thaw a dataset's path is relative, so a moved workspace still works.
 import { existsSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { ThawError } from '../protocol/errors.js';
 import type { RunRecord } from '../protocol/run.js';
@@ -35,11 +36,15 @@ export function storedDatasetPath(dataset: string, runsFolder: string): string {
   return dataset;
 }
 
-/** Where `thaw train` puts the runs of a dataset: the nearest folder above it that already is a workspace, else the folder it lies in. */
-export function defaultWorkspace(dataset: string): string {
+/**
+ * Where `thaw train` puts the runs of a dataset: the nearest folder above it that already is a workspace, else the folder it lies in. A home folder holds
+ * the editor's own `.vscode`, and often a `.git` of settings: these two don't make it one.
+ */
+export function defaultWorkspace(dataset: string, home: string = os.homedir()): string {
   const parent = path.dirname(dataset);
   for (let folder = parent; ; folder = path.dirname(folder)) {
-    if (['.thaw', '.git', '.vscode'].some((mark) => existsSync(path.join(folder, mark)))) return folder;
+    const marks = folder === home ? ['.thaw'] : ['.thaw', '.git', '.vscode'];
+    if (marks.some((mark) => existsSync(path.join(folder, mark)))) return folder;
     if (path.dirname(folder) === folder) return parent;
   }
 }

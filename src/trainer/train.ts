@@ -228,7 +228,10 @@ class TrainingJob {
       speed: { imagesPerSecond: result.imagesPerSecond, imagesPerSecondOf: 'training' },
       parameters: () => new Map([...(result.parameters ?? [])].map(([key, tensor]) => [key, tensor.clone()])),
       test: () => (test.length === 0 || result.parameters === undefined ? Promise.resolve(undefined)
-        : evaluateNetwork(engine, graph, result.parameters, test, source, { stopRequested: () => false })),
+        : evaluateNetwork(engine, graph, result.parameters, test, source, {
+          stopRequested: lateStop(() => this.stopRequested()),
+          onProgress: (done, total) => { this.phase('finishing', `Scoring the test images, ${String(done)} of ${String(total)}`, done, total); },
+        })),
       images: { validation, test },
       dispose: () => { disposeParameters(result.parameters); },
     };
@@ -240,15 +243,15 @@ class TrainingJob {
     const { configuration } = writer.record;
     if (outcome.validation === undefined) throw new Stopped();
     this.phase('finishing', 'Writing the result');
+    const parameters = outcome.parameters();
+    await this.writeModel(backbone, outcome.graph, parameters, dataset.classes); // first: whatever happens to the rest, the weights are there
+    disposeParameters(parameters);
     const test = await outcome.test();
     const predictions = [
       ...predictionsOf(outcome.images.validation, 'validation', outcome.validation, dataset.classes.length),
       ...(test === undefined ? [] : predictionsOf(outcome.images.test, 'test', test, dataset.classes.length)),
     ];
     await writer.writePredictions(predictions);
-    const parameters = outcome.parameters();
-    await this.writeModel(backbone, outcome.graph, parameters, dataset.classes);
-    disposeParameters(parameters);
 
     const specs = parameterSpecs(outcome.graph).filter((spec) => spec.trainable);
     const sizeOf = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1);
@@ -265,7 +268,8 @@ class TrainingJob {
       parameters: { total: count(specs), trained: learningPart(configuration.strategy) === 'head' ? count(specs.filter((spec) => spec.node === outcome.graph.head)) : count(specs) },
       peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
     };
-    await writer.update({ state: outcome.stopped ? 'stopped' : 'finished', endedAt: new Date().toISOString(), result });
+    const untested = test === undefined && outcome.images.test.length > 0;
+    await writer.update({ state: outcome.stopped || untested ? 'stopped' : 'finished', endedAt: new Date().toISOString(), result });
   }
 
   private async writeModel(backbone: Backbone | undefined, graph: Graph, parameters: Parameters, classes: readonly string[]): Promise<void> {
@@ -320,6 +324,14 @@ class TrainingJob {
   private throwIfStopped(): void {
     if (this.stopRequested()) throw new Stopped();
   }
+}
+
+/** How long a run that is asked to stop still scores test images, which most test sets are done in: less than a stop waits for who has answered it. */
+const MOST_SCORING_MS = 20_000;
+
+function lateStop(requested: () => boolean): () => boolean {
+  const began = performance.now();
+  return () => performance.now() - began > MOST_SCORING_MS && requested();
 }
 
 /** @throws ThawError `unfit-weights` */

@@ -155,7 +155,7 @@ export async function evaluateNetwork(
   parameters: Parameters,
   images: readonly LabelledImage[],
   source: Pixels,
-  hooks: Pick<LoopHooks, 'stopRequested'>,
+  hooks: Pick<LoopHooks, 'stopRequested'> & { onProgress?(done: number, total: number): void },
 ): Promise<Evaluation | undefined> {
   const { tf } = engine;
   const folded = foldBatchNorm(engine, graph, parameters);
@@ -169,6 +169,7 @@ export async function evaluateNetwork(
       logits.set(output.dataSync<'float32'>(), row * classes);
       output.dispose();
       row += labels.length;
+      hooks.onProgress?.(row, images.length);
     }
   } finally {
     folded.dispose();

@@ -21,6 +21,21 @@ export async function readRecipeFile(file: string): Promise<Recipe> {
   return recipe;
 }
 
+/** Which fields do nothing beside others. A file states all of a recipe, so there they may stand; who sets one alone expects something of it. */
+const IDLE: readonly { readonly fields: RegExp; readonly where: (recipe: Recipe) => boolean; readonly why: string; readonly next: string }[] = [
+  {
+    fields: /^head\./, where: ({ body }) => body?.headStart === 'random',
+    why: 'its last layer begins at random, not as the trained head', next: 'Set body.headStart=trained first, or a field of body',
+  },
+  { fields: /^head\.momentum$/, where: ({ head }) => head.optimizer === 'adam', why: 'its last layer learns by Adam, which has no momentum to set', next: 'Set head.optimizer=sgd first' },
+  { fields: /^body\.decay(?:Epochs|Factor)$/, where: ({ body }) => body?.schedule === 'cosine', why: 'its rate falls by a cosine', next: 'Set body.schedule=step first' },
+  {
+    fields: /^body\.(?:batchNormMomentum|reestimateImages)$/, where: ({ body }) => body?.batchNorm === 'frozen',
+    why: 'its batch norm keeps the statistics that it has', next: 'Set body.batchNorm=batch first',
+  },
+  { fields: /^body\.crop$/, where: ({ body }) => body?.resizedCrop !== undefined, why: 'body.resizedCrop takes its place', next: 'Write the recipe to a file, without resizedCrop' },
+];
+
 /**
  * A recipe with one field set, as `--set key=value` says: the key with dots, `body.learningRate`; the value of the field's own type.
  * A recipe without a body has one number of epochs and one batch, its head's: setting either of the two sets both.
@@ -38,9 +53,8 @@ export function setField(recipe: Recipe, assignment: string): Recipe {
     throw bad(`A recipe has no field ${JSON.stringify(key)}`, `The nearest is ${nearest(key, [...fields.keys()])}`);
   }
   const value = parsed(field, assignment.slice(equals + 1).trim(), key);
-  if (key.startsWith('head.') && recipe.body?.headStart === 'random') {
-    throw bad(`${key} does nothing in the recipe ${JSON.stringify(recipe.name)}: its last layer begins at random, not as the trained head`, 'Set body.headStart=trained first, or a field of body');
-  }
+  const idle = IDLE.find(({ fields: named, where }) => named.test(key) && where(recipe));
+  if (idle !== undefined) throw bad(`${key} does nothing in the recipe ${JSON.stringify(recipe.name)}: ${idle.why}`, idle.next);
   const result = checked(recipeSchema, withValue(recipe, key.split('.'), value, key), `--set ${key}`);
   const [, last] = /^(?:head\.)?(epochs|batch)$/.exec(key) ?? [];
   if (result.body !== undefined || last === undefined) return result;

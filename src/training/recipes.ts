@@ -160,7 +160,7 @@ export function withOptions(recipe: Recipe, options: RecipeOptions): Recipe {
 }
 
 /**
- * Refuses a recipe that another strategy is meant by, or one of whose numbers would do nothing.
+ * Refuses a recipe that is meant for another strategy, or whose parts contradict one another.
  * @throws ThawError `unfit-recipe`, naming the field
  */
 export function requireFit(recipe: Recipe, strategy: Strategy): void {

@@ -111,6 +111,11 @@ describe('--set', () => {
     assert.throws(() => setField(freeze, 'body.flip=true'), refused('bad-recipe', /body\.flip has no place/));
     assert.throws(() => setField(finetune, 'batchAbove.batch=1'), refused('bad-recipe', /has no batchAbove/));
     assert.throws(() => setField(seed, 'head.epochs=3'), refused('bad-recipe', /head\.epochs does nothing/));
+    for (const idle of ['head.momentum=.5', 'body.decayFactor=.5', 'body.decayEpochs=3', 'body.batchNormMomentum=.2', 'body.reestimateImages=64']) {
+      assert.throws(() => setField(finetune, idle), refused('bad-recipe', / does nothing in the recipe "default": /), idle);
+    }
+    assert.throws(() => setField(seed, 'body.crop=true'), refused('bad-recipe', /body\.crop does nothing .* body\.resizedCrop takes its place/));
+    assert.equal(setField(setField(finetune, 'body.schedule=step'), 'body.decayFactor=.5').body?.decayFactor, 0.5);
     assert.equal(setField(seed, 'batchAbove.batch=128').batchAbove?.batch, 128);
     assert.deepEqual(setField(seed, 'body.resizedCrop.scale=[0.5, 1]').body?.resizedCrop, { scale: [0.5, 1], ratio: [3 / 4, 4 / 3] });
     assert.throws(() => setField(seed, 'body.resizedCrop.scale=half'), refused('bad-recipe', /given as JSON/));

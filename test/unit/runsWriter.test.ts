@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { ThawError } from '../../src/protocol/errors.js';
 import { RUN_ID } from '../../src/protocol/run.js';
+import { defaultWorkspace } from '../../src/runs/datasetFolder.js';
 import { newNonce } from '../../src/runs/processIdentity.js';
 import { isUnreadable, readPredictions, readRun, readSplit } from '../../src/runs/readRun.js';
 import { createRunFolder, newRunId, runsFolderFor } from '../../src/runs/runFolder.js';
@@ -26,6 +27,16 @@ async function stateOf(directory: string, now = Date.now()): Promise<string> {
 }
 
 describe('a new run folder', () => {
+  test('lies in the nearest workspace above the dataset, which a home folder is not by the editor\'s own settings', () => {
+    const home = folder.workspace();
+    const dataset = path.join(home, 'pictures', 'birds');
+    mkdirSync(dataset, { recursive: true });
+    for (const mark of ['.vscode', '.git']) mkdirSync(path.join(home, mark));
+    assert.equal(defaultWorkspace(dataset, home), path.join(home, 'pictures'));
+    assert.equal(defaultWorkspace(dataset, '/elsewhere'), home);
+    mkdirSync(path.join(home, '.thaw'));
+    assert.equal(defaultWorkspace(dataset, home), home);
+  });
   test('has a name that sorts by time, and is ignored by git', async () => {
     const id = newRunId('freeze', new Date('2026-11-24T17:36:39.123Z'));
     assert.match(id, /^20261124-173639-freeze-[0-9a-f]{6}$/);
