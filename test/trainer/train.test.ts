@@ -238,6 +238,10 @@ test('broken images are named and left out, and the run goes on; a test split is
   assert.equal(result.accuracySplit, 'test');
   assert.equal(result.total, 4);
   assert.equal((await readPredictions(result.run)).filter(({ split }) => split === 'test').length, 4);
+
+  const throughout = await trainResult(path.join(folder, 'given'), path.join(folder, 'runs'), '--strategy', 'finetune', '--epochs', '1');
+  assert.deepEqual([throughout.state, throughout.accuracySplit, throughout.total], ['finished', 'test', 4]);
+  assert.match(readFileSync(path.join(throughout.run, 'events.ndjson'), 'utf8'), /"phase":"finishing","message":"Scoring the test images, 4 of 4","done":4,"total":4/);
 });
 
 test('a folder that is no dataset: exit 2, one sentence, nothing trained', async (context) => {
