@@ -21,8 +21,8 @@ export async function makeSchemas() {
   const { toJsonSchema, recipeFileSchema, runRecordSchema } = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
   const text = (from, title, description) => {
     const { $schema, ...rest } = toJsonSchema(from, {
-      // JSON has no infinity, so `finite` says nothing there; a safe integer is an integer.
-      ignoreActions: ['finite'],
+      // JSON has no infinity, so `finite` says nothing there; a safe integer is an integer. The one `check` is of times, of which `date-time` says the same.
+      ignoreActions: ['finite', 'check'],
       overrideAction: ({ valibotAction, jsonSchema }) => (valibotAction.type === 'safe_integer' ? { ...jsonSchema, type: 'integer', maximum: Number.MAX_SAFE_INTEGER } : undefined),
     });
     return `${JSON.stringify({ $schema, title, description, ...rest }, undefined, 2)}\n`;

@@ -5,8 +5,8 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const text = v.pipe(v.string(), v.maxLength(4096));
-/** Milliseconds since 1970. */
-const time = v.pipe(v.number(), v.finite(), v.minValue(0));
+/** Milliseconds since 1970, no more than a `Date` can hold. */
+const time = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(8.64e15));
 
 export const PHASES = ['waiting', 'scanning', 'loading', 'features', 'head', 'training', 'finishing'] as const;
 export type Phase = (typeof PHASES)[number];

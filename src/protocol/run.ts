@@ -35,6 +35,8 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const interval = v.tuple([share, share]);
+/** A moment, as text; one that passes is one that `Date` reads too, which `2026-01-01T00:00:00+05` of the same standard is not. */
+export const timestamp = v.pipe(v.string(), v.isoTimestamp(), v.check((value) => !Number.isNaN(Date.parse(value)), 'not a date and time that can be read'));
 
 /**
  * How the layers learn: every number that the loop uses. Stored whole in run.json. What was added later is optional and defaults to what older
@@ -173,9 +175,9 @@ export type Failure = v.InferOutput<typeof failureSchema>;
 export const runRecordSchema = v.strictObject({
   schemaVersion: v.literal(1),
   id: v.pipe(v.string(), v.regex(RUN_ID)),
-  createdAt: v.pipe(v.string(), v.isoTimestamp()),
-  startedAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
-  endedAt: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  createdAt: timestamp,
+  startedAt: v.optional(timestamp),
+  endedAt: v.optional(timestamp),
   state: v.picklist(WRITTEN_STATES),
   dataset: v.strictObject({
     /** The folder as the person sees it. */

@@ -1,7 +1,7 @@
 // study.json: which runs a study is made of, how far they are, and what they say together. The trainer that executes it writes it; everybody else
 // reads it, and through this schema only, since a study folder in a cloned repository is hostile.
 import * as v from 'valibot';
-import { BACKBONES, COLOURS, failureSchema, recipeSchema, RUN_ID, sha256, STRATEGIES, WRITTEN_STATES } from './run.js';
+import { BACKBONES, COLOURS, failureSchema, recipeSchema, RUN_ID, sha256, STRATEGIES, timestamp, WRITTEN_STATES } from './run.js';
 import type { EpochScore } from './events.js';
 import type { RunState } from './run.js';
 
@@ -11,7 +11,6 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const difference = v.pipe(v.number(), v.minValue(-1), v.maxValue(1));
-const time = v.pipe(v.string(), v.isoTimestamp());
 
 /** At most so many of each; a study is a table that a person reads. */
 export const MOST_DATASETS = 32;
@@ -138,9 +137,9 @@ export type StudyPair = TestedStudyPair | v.InferOutput<typeof untestedPairSchem
 export const studyRecordSchema = v.strictObject({
   schemaVersion: v.literal(1),
   id: v.pipe(v.string(), v.regex(RUN_ID)),
-  createdAt: time,
-  startedAt: v.optional(time),
-  endedAt: v.optional(time),
+  createdAt: timestamp,
+  startedAt: v.optional(timestamp),
+  endedAt: v.optional(timestamp),
   state: v.picklist(WRITTEN_STATES),
   plan: studyPlanSchema,
   /** The time that it may take. */

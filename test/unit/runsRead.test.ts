@@ -212,6 +212,19 @@ describe('a runs folder', () => {
     writeFileSync(path.join(workspace, '.thaw', 'runs', 'notes.txt'), '');
     assert.deepEqual((await listRuns(path.join(workspace, '.thaw', 'runs'))).map((run) => path.basename(run.directory)), ['a', 'b', 'c', 'd']);
   });
+  test('shows a run whose time is none as what can\'t be read, and the others as ever', async () => {
+    const workspace = folder.workspace();
+    const runs = path.join(workspace, '.thaw', 'runs');
+    placeRun(workspace, { 'run.json': record({ id: 'good' }) }, 'good');
+    // Both are ISO 8601; JavaScript reads an hour's offset only with its minutes.
+    for (const field of ['createdAt', 'startedAt', 'endedAt']) placeRun(workspace, { 'run.json': record({ id: field, [field]: '2026-01-01T00:00:00+05' }) }, field);
+    const listed = await listRuns(runs, { within: workspace });
+    assert.deepEqual(listed.map((run) => (isUnreadable(run) ? run.reason : run.record.id)),
+      ['good', ...['startedAt', 'endedAt', 'createdAt'].map((field) => `run.json is not valid at ${field}: not a date and time that can be read`)]);
+    placeRun(workspace, { 'run.json': record({ id: 'good', createdAt: '2026-01-01T00:00:00+05:00' }), 'events.ndjson': lines({ ...makeEpoch(1), time: 1e300 }, makeEpoch(2)) }, 'good');
+    const good = readable((await listRuns(runs, { within: workspace }))[0]!);
+    assert.deepEqual([good.record.createdAt, good.epochs.length, good.damagedLines], ['2026-01-01T00:00:00+05:00', 1, 1]);
+  });
   test('that a person named may be a link', async () => {
     const workspace = folder.workspace();
     placeRun(workspace, { 'run.json': record() });

@@ -371,6 +371,7 @@ describe('the folder of a study', () => {
       [place('c', JSON.stringify({ ...whole, id: 'c', runs: whole.runs.map((run) => ({ ...run, run: 'run-1' })) })), /not valid at runs: two runs have the same folder/],
       [place('d', JSON.stringify({ ...whole, id: 'd', plan: { ...whole.plan, strategies: ['freeze', 'freeze'] } })), /not valid at plan\.strategies: something is in it twice/],
       [place('e', JSON.stringify({ ...whole, id: 'e', plan: { ...whole.plan, colours: Array(50_000).fill('rgb') } })), /not valid at plan\.colours/],
+      [place('f', JSON.stringify({ ...whole, id: 'f', createdAt: '2026-01-01T00:00:00+05' })), /not valid at createdAt: not a date and time/],
       [path.join(studies, 'link'), /is a link/], [path.join(studies, 'none'), /the folder is gone/],
     ];
     for (const [directory, reason] of cases) {

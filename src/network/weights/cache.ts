@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import * as v from 'valibot';
 import { ThawError } from '../../protocol/errors.js';
-import { BACKBONES, OWN_WEIGHTS, type BackboneName } from '../../protocol/run.js';
+import { BACKBONES, OWN_WEIGHTS, timestamp, type BackboneName } from '../../protocol/run.js';
 import { cacheFolder } from '../../storage/folders.js';
 import { isContentOf, sourceOf, WEIGHTS, type WeightsEntry } from './catalogue.js';
 
@@ -34,7 +34,7 @@ export const ownWeightsSchema = v.strictObject({
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   /** Name of the file that was added. */
   from: v.pipe(v.string(), v.maxLength(255)),
-  addedAt: v.pipe(v.string(), v.isoTimestamp()),
+  addedAt: timestamp,
 });
 export type OwnWeights = v.InferOutput<typeof ownWeightsSchema>;
 
