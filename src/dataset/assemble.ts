@@ -37,6 +37,17 @@ const VALIDATION_SHARE = 0.2;
 /** Names in a warning. */
 const SHOWN = 5;
 
+/**
+ * Refuses what is no dataset by its listing alone, before an image of it is read: `assembleDataset` would refuse it in the same words.
+ * @throws ThawError of kind `input`: `too-few-classes`, `too-few-images`, `no-training-images`, `no-validation-images`
+ */
+export function requireTrainable(listing: Listing): void {
+  requireClasses(listing);
+  const counts = countImages(listing.classes, listing.images);
+  requireImages(listing, counts, listing.leftOut);
+  if (listing.layout === 'given') requireSplits(listing, counts);
+}
+
 /** An image that can be used, so far. */
 interface Usable extends ListedImage {
   readonly hash: ContentHash;
@@ -64,15 +75,16 @@ export function assembleDataset(
 
   const decodable = leaveOutUndecodable(listing, hashes, unusable, leftOut);
   const usable = leaveOutAmbiguous(listing, decodable, leftOut, warnings);
-  checkSizes(listing, usable, leftOut);
+  requireClasses(listing);
+  requireImages(listing, countImages(listing.classes, usable), leftOut);
+  if (listing.layout === 'split') requireContents(listing, usable);
   const images = (listing.layout === 'given' ? keepGivenSplit(usable, warnings) : splitByContent(usable))
     .map(({ image, split }): DatasetImage => ({ path: image.path, class: image.class, split, sha256: image.hash.sha256 }));
-  const counts = listing.classes.map(() => ({ train: 0, validation: 0, test: 0 }));
-  for (const image of images) {
-    const count = counts[image.class];
-    if (count !== undefined) count[image.split] += 1;
+  const counts = countImages(listing.classes, images);
+  if (listing.layout === 'given') {
+    requireSplits(listing, counts);
+    warnOfUnjudged(listing, counts, warnings);
   }
-  if (listing.layout === 'given') checkGivenSplit(listing, counts, warnings);
   leftOut.sort((a, b) => byCodeUnits(a.path, b.path));
   return {
     root: listing.root, name: listing.name, classes: listing.classes, layout: listing.layout,
@@ -149,7 +161,18 @@ function leaveOutAmbiguous(listing: Listing, images: readonly Usable[], leftOut:
   return kept;
 }
 
-function checkSizes(listing: Listing, images: readonly Usable[], leftOut: readonly LeftOut[]): void {
+/** Of each class; images whose split is not known yet count as training ones. */
+function countImages(classes: readonly string[], images: readonly Pick<ListedImage, 'class' | 'split'>[]): SplitCounts[] {
+  const counts = classes.map(() => ({ train: 0, validation: 0, test: 0 }));
+  for (const image of images) {
+    const count = counts[image.class];
+    if (count !== undefined) count[image.split ?? 'train'] += 1;
+  }
+  return counts;
+}
+
+/** @throws ThawError `too-few-classes` */
+export function requireClasses(listing: Listing): void {
   const { classes } = listing;
   if (classes.length < 2) {
     const files = listing.leftOut.filter((entry) => !entry.path.includes('/')).length;
@@ -158,12 +181,10 @@ function checkSizes(listing: Listing, images: readonly Usable[], leftOut: readon
       + (files > 0 ? `, and ${formatCount(files)} image${files === 1 ? '' : 's'} in no class folder` : ''),
       'Choose a folder that has one subfolder of images for each class');
   }
-  const usable = classes.map(() => 0);
-  const contents = classes.map(() => new Set<string>());
-  for (const image of images) {
-    usable[image.class] = (usable[image.class] ?? 0) + 1;
-    contents[image.class]?.add(image.hash.sha256);
-  }
+}
+
+function requireImages({ classes }: Listing, counts: readonly SplitCounts[], leftOut: readonly LeftOut[]): void {
+  const usable = counts.map(({ train, validation, test }) => train + validation + test);
   const small = classes.filter((_, index) => (usable[index] ?? 0) < 2);
   if (small.length > 0) {
     const index = classes.indexOf(small[0] ?? '');
@@ -174,12 +195,16 @@ function checkSizes(listing: Listing, images: readonly Usable[], leftOut: readon
       `The class ${JSON.stringify(small[0])} has ${count === 0 ? 'no usable image' : '1 usable image'}${bad > 0 ? ` (${formatCount(bad)} left out)` : ''}; at least 2 are needed${more}`,
       'Add images to the class, or move its folder out of the dataset');
   }
-  if (listing.layout === 'split') {
-    const index = contents.findIndex((set) => set.size < 2);
-    if (index >= 0) {
-      throw new ThawError('input', 'one-content', `All ${formatCount(usable[index])} images of the class ${JSON.stringify(classes[index])} are copies of one image, which can't both train and validate`,
-        'Add other images to the class, or move its folder out of the dataset');
-    }
+}
+
+function requireContents({ classes }: Listing, images: readonly Usable[]): void {
+  const contents = classes.map(() => new Set<string>());
+  for (const image of images) contents[image.class]?.add(image.hash.sha256);
+  const index = contents.findIndex((set) => set.size < 2);
+  if (index >= 0) {
+    const count = images.filter((image) => image.class === index).length;
+    throw new ThawError('input', 'one-content', `All ${formatCount(count)} images of the class ${JSON.stringify(classes[index])} are copies of one image, which can't both train and validate`,
+      'Add other images to the class, or move its folder out of the dataset');
   }
 }
 
@@ -214,7 +239,7 @@ function keepGivenSplit(images: readonly Usable[], warnings: string[]): Placed[]
   return placed;
 }
 
-function checkGivenSplit(listing: Listing, counts: readonly SplitCounts[], warnings: string[]): void {
+function requireSplits(listing: Listing, counts: readonly SplitCounts[]): void {
   const untrained = listing.classes.filter((_, index) => counts[index]?.train === 0);
   if (untrained.length > 0) {
     throw new ThawError('input', 'no-training-images', `There is no usable training image of ${names(untrained)}`, 'Add images to the class in the training folder, or remove the class from all splits');
@@ -222,6 +247,9 @@ function checkGivenSplit(listing: Listing, counts: readonly SplitCounts[], warni
   if (counts.every((count) => count.validation === 0)) {
     throw new ThawError('input', 'no-validation-images', `There is no usable validation image in ${listing.root}`, 'Add images to the validation folder, or train on the training folder itself, which Thaw then splits');
   }
+}
+
+function warnOfUnjudged(listing: Listing, counts: readonly SplitCounts[], warnings: string[]): void {
   const unjudged = listing.classes.filter((name, index) => counts[index]?.validation === 0 && !listing.warnings.some((warning) => warning.includes(JSON.stringify(name))));
   if (unjudged.length > 0) warnings.push(`No usable validation image of ${names(unjudged, SHOWN)}: the accuracy says nothing about them`);
 }

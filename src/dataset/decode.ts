@@ -2,9 +2,9 @@
 import { closeSync, constants, fstatSync, openSync, read } from 'node:fs';
 import { promisify } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
-import { formatBytes, formatCount } from '../metrics/format.js';
+import { formatCount } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
-import { detectImageFormat, HEAD_BYTES, isDecoded } from './imageFormat.js';
+import { detectImageFormat, HEAD_BYTES, isDecoded, oversized } from './imageFormat.js';
 
 const readAsync = promisify(read);
 
@@ -23,8 +23,6 @@ export interface Preprocessing {
 
 /** 134 megapixels: above any camera phone's 108, below what would fill the memory of a small machine. */
 export const MAX_PIXELS = 2 ** 27;
-/** Of a file. */
-export const MAX_FILE_BYTES = 256 * 2 ** 20;
 /** Beyond this proportion only the middle of an image is resized: the rest would be millions of pixels that the crop throws away. */
 const EXTREME_PROPORTION = 8;
 
@@ -117,7 +115,8 @@ export async function readImageFile(file: string): Promise<Buffer> {
     handle = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK); // a pipe with nobody at its end would hold us for ever
     const info = fstatSync(handle);
     if (!info.isFile()) throw imageError('unreadable-image', 'Not a regular file', 'Remove it from the class folder');
-    if (info.size > MAX_FILE_BYTES) throw imageError('oversized-image', `Too large: ${formatBytes(info.size)}, the limit is ${formatBytes(MAX_FILE_BYTES)}`, 'Make the image smaller');
+    const tooLarge = oversized(info.size);
+    if (tooLarge !== undefined) throw imageError('oversized-image', tooLarge, 'Make the image smaller');
     const bytes = Buffer.allocUnsafeSlow(info.size);
     let filled = 0;
     while (filled < bytes.length) {

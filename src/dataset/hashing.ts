@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
+import { oversized } from './imageFormat.js';
 import { errorCode, type Listing } from './listing.js';
 
 export interface ContentHash {
@@ -21,8 +22,13 @@ export class ContentHashes extends Map<string, ContentHash> {
 const FILES = 8;
 /** Files are read and hashed in pieces of this size. */
 const PIECE = 1 << 20;
+const PROGRESS_EVERY_MS = 250;
 
-/** Reads every image once for both hashes. A file that can't be read is in `unreadable`, with the reason, and nowhere else. */
+/**
+ * Reads every image once for both hashes. A file that can't be read is in `unreadable`, with the reason, and nowhere else.
+ * @param options `onProgress` is told at most four times a second, and when all are done
+ * @throws the signal's reason once it is aborted, also in the middle of a file
+ */
 export async function hashImages(
   listing: Pick<Listing, 'root' | 'layout' | 'images'>,
   options: { splitSeed: number; onProgress?: (done: number, total: number) => void; signal?: AbortSignal },
@@ -33,16 +39,23 @@ export async function hashImages(
   const seed = listing.layout === 'split' ? options.splitSeed : undefined;
   let next = 0;
   let done = 0;
+  let toldAt = performance.now();
   const work = async (): Promise<void> => {
     const piece = Buffer.allocUnsafe(PIECE);
     for (let image = images[next++]; image !== undefined; image = images[next++]) {
       options.signal?.throwIfAborted();
       try {
-        found.set(image.path, await hashFile(path.join(listing.root, image.path), seed, piece));
+        const hashed = await hashFile(path.join(listing.root, image.path), seed, piece, options.signal);
+        if (typeof hashed === 'string') hashes.unreadable.set(image.path, hashed);
+        else found.set(image.path, hashed);
       } catch (error) {
+        options.signal?.throwIfAborted();
         hashes.unreadable.set(image.path, `The file can't be read (${errorCode(error)})`);
       }
-      options.onProgress?.(++done, images.length);
+      done += 1;
+      if (done < images.length && performance.now() - toldAt < PROGRESS_EVERY_MS) continue;
+      toldAt = performance.now();
+      options.onProgress?.(done, images.length);
     }
   };
   await Promise.all(Array.from({ length: Math.min(FILES, images.length) }, work));
@@ -53,12 +66,16 @@ export async function hashImages(
   return hashes;
 }
 
-async function hashFile(file: string, splitSeed: number | undefined, piece: Buffer): Promise<ContentHash> {
+/** The hashes, or why there are none. */
+async function hashFile(file: string, splitSeed: number | undefined, piece: Buffer, signal: AbortSignal | undefined): Promise<ContentHash | string> {
   const content = createHash('sha256');
   const order = splitSeed === undefined ? undefined : createHash('sha256').update(`${String(splitSeed)}\0`);
   const handle = await open(file, 'r');
   try {
+    const tooLarge = oversized((await handle.stat()).size); // it may have grown since it was listed
+    if (tooLarge !== undefined) return tooLarge;
     for (;;) {
+      signal?.throwIfAborted();
       const { bytesRead } = await handle.read(piece, 0, PIECE, null);
       if (bytesRead === 0) break;
       content.update(piece.subarray(0, bytesRead));

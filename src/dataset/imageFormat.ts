@@ -1,4 +1,5 @@
 // What a file is, by its first bytes. Only these formats reach the decoder: a file's name says nothing.
+import { formatBytes } from '../metrics/format.js';
 
 /** Formats that are decoded. */
 export const IMAGE_FORMATS = ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF', 'AVIF'] as const;
@@ -6,6 +7,14 @@ export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
 /** Formats that are recognised and refused by name. */
 export type RefusedFormat = 'BMP' | 'HEIC' | 'SVG' | 'JPEG XL' | 'JPEG 2000' | 'ICO' | 'PSD' | 'PDF';
+
+/** Of a file: what is larger is no image, and is not read. */
+const MAX_FILE_BYTES = 256 * 2 ** 20;
+
+/** Why a file is left out for its size; undefined when it may be read. */
+export function oversized(bytes: number): string | undefined {
+  return bytes > MAX_FILE_BYTES ? `Too large: ${formatBytes(bytes)}, the limit is ${formatBytes(MAX_FILE_BYTES)}` : undefined;
+}
 
 /** Bytes that `detectImageFormat` wants to see; fewer are enough for most formats. */
 export const HEAD_BYTES = 64;

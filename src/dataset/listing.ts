@@ -12,7 +12,7 @@ import path from 'node:path';
 import { formatCount } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
 import type { LeftOut } from '../protocol/run.js';
-import { detectImageFormat, extension, hasDecodedExtension, hasImageExtension, HEAD_BYTES } from './imageFormat.js';
+import { detectImageFormat, extension, hasDecodedExtension, hasImageExtension, HEAD_BYTES, oversized } from './imageFormat.js';
 
 export type SplitName = 'train' | 'validation' | 'test';
 
@@ -229,6 +229,11 @@ class Lister {
       info = await stat(this.absolute(file));
     } catch (error) {
       this.leave(file, `The file can't be read (${errorCode(error)})`);
+      return;
+    }
+    const tooLarge = oversized(info.size);
+    if (tooLarge !== undefined) {
+      this.leave(file, tooLarge);
       return;
     }
     this.images.push({ path: file, class: classIndex, ...(split === undefined ? {} : { split }), bytes: info.size });

@@ -71,7 +71,7 @@ export function headlineScore(run: RunSnapshot): Pick<Score, 'accuracy' | 'corre
 /** `epoch 12 of 15`, or what the trainer does before the first epoch; in the line: `waiting, 1 ahead`. Never an accuracy. */
 export function progressText(run: RunSnapshot, l10n: Localiser): string {
   const { phase, step } = run;
-  if (run.state === 'waiting') {
+  if (run.state === 'waiting' && phase?.phase !== 'scanning') { // the folder is looked at before the device is waited for
     const ahead = phase?.phase === 'waiting' ? phase.total : undefined;
     return ahead === undefined || ahead === 0 ? l10n.t('waiting') : l10n.t('waiting, {0} ahead', ahead);
   }

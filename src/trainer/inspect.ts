@@ -2,9 +2,8 @@
 import path from 'node:path';
 import { assembleDataset, runData } from '../dataset/assemble.js';
 import { ContentCache } from '../dataset/contentCache.js';
-import { hashImages } from '../dataset/hashing.js';
-import { listDataset } from '../dataset/listing.js';
 import { PixelSource } from '../dataset/pixelSource.js';
+import { readDataset } from '../dataset/readDataset.js';
 import { DEFAULT_BACKBONE, type LeftOut, type RunData } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
 import { preprocessingFor } from './backbone.js';
@@ -22,8 +21,9 @@ export interface Inspection {
  * @throws ThawError of kind `input` when the folder can't be trained on, with the reason
  */
 export async function inspectDataset(folder: string, options: { environment: NodeJS.ProcessEnv; splitSeed: number; signal: AbortSignal }): Promise<Inspection | undefined> {
-  const listing = await listDataset(folder);
-  const hashes = await hashImages(listing, { splitSeed: options.splitSeed });
+  const read = await readDataset(folder, { splitSeed: options.splitSeed, signal: options.signal });
+  if (read === undefined) return undefined;
+  const { listing, hashes } = read;
   const cache = new ContentCache({ folder: path.join(cacheFolder(options.environment), 'images'), capBytes: cacheCapBytes(options.environment) });
   const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(DEFAULT_BACKBONE), cache });
   const images = listing.images.flatMap((image) => {

@@ -2,10 +2,10 @@
 // does into the run folder; whoever wants to know reads it there.
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { assembleDataset, runData, type Dataset } from '../dataset/assemble.js';
+import { assembleDataset, requireTrainable, runData, type Dataset } from '../dataset/assemble.js';
 import { ContentCache } from '../dataset/contentCache.js';
 import { requireDiskSpace } from '../dataset/diskSpace.js';
-import { hashImages } from '../dataset/hashing.js';
+import { hashImages, type ContentHashes } from '../dataset/hashing.js';
 import { listDataset, type Listing } from '../dataset/listing.js';
 import { missingPixelBytes, PixelSource } from '../dataset/pixelSource.js';
 import { loadEngine, type Engine } from '../engine/load.js';
@@ -36,7 +36,7 @@ export interface TrainOptions {
   /** Absolute path of the dataset folder. */
   readonly dataset: string;
   readonly environment: NodeJS.ProcessEnv;
-  /** Asked at every batch, beside the run folder's stop file. */
+  /** Asked at every batch, and ten times a second while images are read, beside the run folder's stop file. */
   stopRequested?(): boolean;
   /** Every event, as it is written. */
   onEvent?(event: TrainerEvent): void;
@@ -67,6 +67,8 @@ export async function train(writer: RunWriter, options: TrainOptions): Promise<R
 /** Thrown where the job notices that it was asked to stop. */
 class Stopped extends Error {}
 
+const STOP_POLL_MS = 100;
+
 class TrainingJob {
   private began = performance.now();
 
@@ -77,28 +79,49 @@ class TrainingJob {
     const { configuration } = writer.record;
     requireFit(configuration.recipe, configuration.strategy);
     requireStart(configuration);
+    // Before the device: a folder that is no dataset is refused at once, also where TensorFlow is not set up yet.
+    let listing = await this.listed();
+    const waitingSince = performance.now();
     this.phase('waiting', 'Waiting for the device');
     const queue = await deviceQueue(options.environment);
+    let line = 0;
     const device = await waitForDevice(queue.name, {
-      onPosition: (ahead) => { if (ahead > 0) this.phase('waiting', `Waiting for the device, ${String(ahead)} ahead`, 0, ahead); },
+      onPosition: (ahead) => {
+        if (ahead === 0) return;
+        line = ahead;
+        this.phase('waiting', `Waiting for the device, ${String(ahead)} ahead`, 0, ahead);
+      },
       stopRequested: () => this.stopRequested(),
     });
     if (device === undefined) throw new Stopped();
+    this.began += performance.now() - waitingSince;
+    const reading = new AbortController();
     let sampler: GpuSamplerProcess | undefined;
     let engine: Engine | undefined;
     let backbone: Backbone | undefined;
     try {
-      this.began = performance.now();
       await writer.update({ state: 'starting', startedAt: new Date().toISOString() });
-      this.phase('scanning', 'Reading the dataset');
-      const listing = await listDataset(options.dataset);
-      const hashing = hashImages(listing, { splitSeed: configuration.splitSeed });
+      if (line > 0) listing = await this.listed(); // the folder may have changed meanwhile
+      let loading = true;
+      let read = 0;
+      const total = listing.images.length;
+      const tellRead = (): void => { this.phase('scanning', `Reading images, ${String(read)} of ${String(total)}`, read, total); };
+      const hashing = this.unlessStopped((signal) => hashImages(listing, {
+        splitSeed: configuration.splitSeed, signal,
+        onProgress: (done) => {
+          read = done;
+          if (!loading) tellRead();
+        },
+      }), reading.signal);
       hashing.catch(() => undefined); // awaited below; a failure before that must not end the process
       this.phase('loading', 'Loading TensorFlow');
       engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
+      this.throwIfStopped();
       if (configuration.strategy !== 'scratch') backbone = await loadBackbone(engine, configuration, options.environment);
       if (engine.gpuUuid !== undefined) sampler = this.sampleGpu(engine.gpuUuid);
       const environment = describeEnvironment(engine, backbone?.weights);
+      loading = false;
+      if (read < total) tellRead();
       const hashes = await hashing;
       this.throwIfStopped();
       await writer.update({ state: 'running', environment });
@@ -115,15 +138,43 @@ class TrainingJob {
       outcome.dispose();
       void cache.trim().catch(() => undefined); // housekeeping only: the next run tries again
     } finally {
+      reading.abort();
       sampler?.stop();
       backbone?.dispose();
       await device.release();
     }
   }
 
+  /** @throws ThawError as `listDataset` and `requireTrainable` */
+  private async listed(): Promise<Listing> {
+    this.phase('scanning', 'Reading the dataset');
+    const listing = await this.unlessStopped((signal) => listDataset(this.options.dataset, { signal }));
+    requireTrainable(listing);
+    return listing;
+  }
+
+  /** Work that a signal ends, also in the middle of a disk's long wait. @throws Stopped when it was asked to stop meanwhile */
+  private async unlessStopped<T>(work: (signal: AbortSignal) => Promise<T>, other?: AbortSignal): Promise<T> {
+    const stop = new AbortController();
+    const end = (): void => { stop.abort(new Stopped()); };
+    other?.addEventListener('abort', end, { once: true });
+    const timer = setInterval(() => {
+      try {
+        if (this.stopRequested()) end();
+      } catch (error) {
+        stop.abort(error); // the run folder can't be written
+      }
+    }, STOP_POLL_MS);
+    try {
+      return await work(stop.signal);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** Features of all images first: the dataset is what has them. */
   private async fromFeatures(
-    engine: Engine, backbone: Backbone, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
+    engine: Engine, backbone: Backbone, listing: Listing, hashes: ContentHashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
   ): Promise<Outcome> {
     const { graph, weights } = backbone;
     const featureKeys = contents.map(({ sha256 }) => featureKey(sha256, source.preprocessing.id, weights.sha256, graph, engine));
@@ -145,7 +196,7 @@ class TrainingJob {
    * from nothing.
    */
   private async fromImages(
-    engine: Engine, backbone: Backbone | undefined, listing: Listing, hashes: Hashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
+    engine: Engine, backbone: Backbone | undefined, listing: Listing, hashes: ContentHashes, contents: readonly ContentImage[], source: PixelSource, cache: ContentCache,
   ): Promise<Outcome> {
     await requireDiskSpace(cacheFolder(this.options.environment), await missingPixelBytes(contents, source.preprocessing, cache));
     const unusable = new Map<string, string>();
@@ -162,7 +213,7 @@ class TrainingJob {
     return this.learnWhole(engine, graph, beginning, dataset, source);
   }
 
-  private async assembled(listing: Listing, hashes: Hashes, unusable: ReadonlyMap<string, string>): Promise<Dataset> {
+  private async assembled(listing: Listing, hashes: ContentHashes, unusable: ReadonlyMap<string, string>): Promise<Dataset> {
     const { writer } = this;
     const dataset = assembleDataset(listing, hashes, unusable, { splitSeed: writer.record.configuration.splitSeed });
     await writer.update({ data: runData(dataset) });
@@ -340,8 +391,6 @@ function requireStart({ strategy, weights }: RunRecord['configuration']): void {
     throw new ThawError('input', 'unfit-weights', `Scratch starts from random values, so the weights ${weights} would do nothing`, 'Name the network alone, or use another strategy');
   }
 }
-
-type Hashes = Awaited<ReturnType<typeof hashImages>>;
 
 /** What training left behind, whichever strategy it was. */
 interface Outcome {

@@ -1,9 +1,10 @@
 // Training for real: the CLI's own process, libtensorflow, the pretrained network, photographs.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import sharp from 'sharp';
 import * as v from 'valibot';
 import { wilsonInterval } from '../../src/metrics/intervals.js';
@@ -255,6 +256,9 @@ test('a folder that is no dataset: exit 2, one sentence, nothing trained', async
   assert.match(String(last['message']), /class/);
   const [run] = readdirSync(path.join(folder, 'runs'));
   assert.equal(record(path.join(folder, 'runs', run ?? '')).state, 'failed');
+  const bare = await thaw(['train', path.join(folder, 'one'), '--strategy', 'freeze', '--runs', path.join(folder, 'runs')], { THAW_HOME: path.join(folder, 'empty'), THAW_RUNTIME: '' });
+  assert.equal(bare.code, 2, 'seen before TensorFlow is needed, which is not there');
+  assert.match(bare.stderr, /one class folder, "cats"; at least two are needed/);
   for (const wrong of [['train'], ['train', folder, '--strategy', 'melt'], ['train', folder, '--strategy', 'freeze', '--epochs', '0'], ['nonsense'], ['train', folder, '--sede', '1', '--strategy', 'freeze']]) {
     assert.equal((await thaw(wrong)).code, 2, wrong.join(' '));
   }
@@ -282,12 +286,40 @@ test('Ctrl-C stops cleanly: exit 130, the best weights kept', async (context) =>
   assert.ok(readSafetensors(readFileSync(path.join(String(run), 'model/model.safetensors'))).state.size > 200);
 });
 
+test('Ctrl-C and thaw stop end the reading of images, which is told as it goes on', async (context) => {
+  const folder = temporaryFolder(context);
+  const pictures = path.join(folder, 'pictures');
+  for (const name of ['ants', 'bees']) {
+    mkdirSync(path.join(pictures, name), { recursive: true });
+    for (let index = 0; index < 40; index++) { // 20 GB to hash that take no place
+      const file = path.join(pictures, name, `${String(index)}.jpg`);
+      writeFileSync(file, '');
+      truncateSync(file, 250 * 2 ** 20);
+    }
+  }
+  for (const end of ['SIGINT', 'stop'] as const) {
+    const running = startThaw(['train', pictures, '--strategy', 'freeze', '--runs', path.join(folder, end), '--json']);
+    const { run } = await running.lineWhere((line) => line['type'] === 'run');
+    const told = await running.lineWhere((line) => line['phase'] === 'scanning' && line['total'] === 80);
+    assert.equal(told['message'], `Reading images, ${String(told['done'])} of 80`);
+    if (end === 'SIGINT') running.child.kill('SIGINT');
+    else assert.equal((await thaw(['stop', String(run)])).code, 0);
+    assert.equal((await running.ended).code, 130);
+    assert.equal(record(String(run)).state, 'stopped');
+    assert.equal(record(String(run)).data, undefined);
+  }
+  const inspecting = startThaw(['inspect', pictures, '--json']);
+  await delay(1000);
+  inspecting.child.kill('SIGINT');
+  assert.deepEqual(await inspecting.ended, { code: 130, stdout: '', stderr: '' });
+});
+
 test('thaw stop ends a run; a second trainer waits in line for the first', async (context) => {
   const folder = temporaryFolder(context);
   const runs = path.join(folder, 'runs');
   const first = startThaw(['train', TWO_SPLITS, '--strategy', 'finetune', '--runs', runs, '--json']);
   const { run } = await first.lineWhere((line) => line['type'] === 'run');
-  await first.lineWhere((line) => line['type'] === 'phase' && line['phase'] !== 'waiting');
+  await first.lineWhere((line) => line['type'] === 'phase' && line['phase'] === 'loading');
   const second = startThaw(['train', smallDataset(path.join(folder, 'pictures'), 6), '--strategy', 'freeze', '--epochs', '1', '--runs', runs, '--json']);
   const place = await second.lineWhere((line) => line['type'] === 'phase' && line['phase'] === 'waiting' && line['total'] === 1);
   assert.match(String(place['message']), /1 ahead/);

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import * as v from 'valibot';
-import { assembleDataset, fingerprintOf, runData, type Dataset } from '../../src/dataset/assemble.js';
+import { assembleDataset, fingerprintOf, requireTrainable, runData, type Dataset } from '../../src/dataset/assemble.js';
 import { hashImages, type ContentHash } from '../../src/dataset/hashing.js';
-import type { Listing, SplitName } from '../../src/dataset/listing.js';
+import { listDataset, type Listing, type SplitName } from '../../src/dataset/listing.js';
+import { readDataset } from '../../src/dataset/readDataset.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { runRecordSchema } from '../../src/protocol/run.js';
 
@@ -199,9 +200,84 @@ test('hashImages reads bytes: content hash, and the place in the split by seed',
     assert.deepEqual(hashes.get('ants/large.jpg'), { sha256: sha256(large), order: sha256(Buffer.concat([Buffer.from('12\0'), large])) });
     assert.deepEqual(hashes.get('ants/empty.jpg'), { sha256: sha256(Buffer.alloc(0)), order: sha256(Buffer.from('12\0')) });
     assert.deepEqual([...hashes.unreadable], [['ants/gone.jpg', 'The file can\'t be read (ENOENT)']]);
-    assert.deepEqual(progress, [1, 2, 3]);
+    assert.equal(progress.at(-1), 3);
     await assert.rejects(hashImages({ root, layout: 'split', images }, { splitSeed: 12, signal: AbortSignal.abort() }), { name: 'AbortError' });
   } finally {
     await rm(root, { recursive: true });
+  }
+});
+
+describe('hashing', () => {
+  /** A sparse file in a class folder. */
+  const withSparse = async (bytes: number, work: (root: string, file: string) => Promise<void>): Promise<void> => {
+    const root = await mkdtemp(path.join(tmpdir(), 'thaw-hashing-'));
+    try {
+      const file = path.join(root, 'ants/x.jpg');
+      for (const name of ['ants', 'bees']) await mkdir(path.join(root, name));
+      await writeFile(file, '');
+      await truncate(file, bytes);
+      await work(root, file);
+    } finally {
+      await rm(root, { recursive: true });
+    }
+  };
+  const image = { path: 'ants/x.jpg', class: 0, bytes: 1 };
+
+  test('never begins with a file larger than any image, and leaves one that has grown where it is too large', async () => {
+    await withSparse(2 ** 42, async (root) => {
+      const { images, leftOut } = await listDataset(root);
+      assert.deepEqual([images, leftOut], [[], [{ path: 'ants/x.jpg', reason: 'Too large: 4.0 TiB, the limit is 256 MiB' }]]);
+      const { unreadable, size } = await hashImages({ root, layout: 'split', images: [image] }, { splitSeed: 0 });
+      assert.equal(size, 0);
+      assert.match(unreadable.get('ants/x.jpg') ?? '', /^Too large: /);
+    });
+  });
+
+  test('stops in the middle of a file', async () => {
+    await withSparse(200 * 2 ** 20, async (root) => {
+      const stop = new AbortController();
+      const reason = new Error('stopped');
+      setTimeout(() => { stop.abort(reason); }, 10);
+      await assert.rejects(hashImages({ root, layout: 'split', images: [image] }, { splitSeed: 0, signal: stop.signal }), (error) => error === reason);
+    });
+  });
+
+  test('of a whole folder ends with nothing when it is stopped, and refuses a folder that is no dataset unread', async () => {
+    await withSparse(200 * 2 ** 20, async (root) => {
+      await assert.rejects(readDataset(root, { splitSeed: 0 }), fails('too-few-images', /"ants" has 1 usable image; at least 2 are needed, and so it is with "bees"/));
+      for (const name of ['ants/y.jpg', 'bees/1.jpg', 'bees/2.jpg']) await writeFile(path.join(root, name), name);
+      const stop = new AbortController();
+      setTimeout(() => { stop.abort(); }, 10);
+      assert.equal(await readDataset(root, { splitSeed: 0, signal: stop.signal }), undefined);
+      assert.equal(await readDataset(root, { splitSeed: 0, signal: AbortSignal.abort() }), undefined);
+    });
+  });
+});
+
+test('what no reading of the images can mend is refused by the listing, in the words of the whole check', () => {
+  const cases: { code: string; classes: string[]; images: [file: string, label: number, split?: SplitName][] }[] = [
+    { code: 'too-few-classes', classes: [], images: [] },
+    { code: 'too-few-classes', classes: ['ants'], images: [['ants/1.jpg', 0], ['ants/2.jpg', 0]] },
+    { code: 'too-few-images', classes: ['ants', 'bees'], images: [['ants/1.jpg', 0], ['bees/1.jpg', 1], ['bees/2.jpg', 1]] },
+    { code: 'no-training-images', classes: ['ants', 'bees'], images: [['train/ants/1.jpg', 0, 'train'], ['val/ants/1.jpg', 0, 'validation'], ['val/bees/1.jpg', 1, 'validation'], ['val/bees/2.jpg', 1, 'validation']] },
+    { code: 'no-validation-images', classes: ['ants', 'bees'], images: [['train/ants/1.jpg', 0, 'train'], ['train/ants/2.jpg', 0, 'train'], ['train/bees/1.jpg', 1, 'train'], ['test/bees/1.jpg', 1, 'test']] },
+  ];
+  const thrown = (work: () => unknown): ThawError => {
+    try {
+      work();
+    } catch (error) {
+      if (error instanceof ThawError) return error;
+    }
+    return assert.fail('it was taken');
+  };
+  for (const { code, classes, images } of cases) {
+    const listing: Listing = {
+      root: '/data/insects', name: 'insects', classes, layout: images.some(([, , split]) => split !== undefined) ? 'given' : 'split', leftOut: [], warnings: [],
+      images: images.map(([file, label, split]) => ({ path: file, class: label, ...(split !== undefined && { split }), bytes: 1 })),
+    };
+    const hashes = new Map(images.map(([file]) => [file, hashOf(file)]));
+    const whole = thrown(() => assembleDataset(listing, hashes, new Map(), { splitSeed: 0 }));
+    const byListing = thrown(() => { requireTrainable(listing); });
+    assert.deepEqual([byListing.code, byListing.message, byListing.next], [code, whole.message, whole.next]);
   }
 });

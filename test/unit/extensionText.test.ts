@@ -79,6 +79,9 @@ test('a waiting run shows its place in line', () => {
   const waiting = run({ state: 'waiting', phase: { type: 'phase', time: 1, phase: 'waiting', message: 'x', done: 0, total: 1 } });
   assert.equal(runRow(waiting, l10n).description, 'waiting, 1 ahead');
   assert.equal(runRow(run({ state: 'waiting' }), l10n).description, 'waiting');
+  const scanning = { type: 'phase', time: 1, phase: 'scanning', message: '' } as const;
+  assert.equal(progressText(run({ state: 'waiting', phase: scanning }), l10n), 'reading the folder');
+  assert.equal(progressText(run({ phase: { ...scanning, done: 3, total: 9 } }), l10n), 'reading images, 3 of 9');
 });
 
 test('runs that ended badly say where, and what to do', () => {

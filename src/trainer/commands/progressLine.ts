@@ -14,8 +14,8 @@ export class ProgressLine {
   show(event: TrainerEvent): void {
     switch (event.type) {
       case 'phase':
-        if (event.done !== undefined && event.total !== undefined && event.phase === 'features') {
-          this.rewrite(`${bar(event.done, event.total)} features ${formatCount(event.done)} of ${formatCount(event.total)}`);
+        if (event.done !== undefined && event.total !== undefined && (event.phase === 'features' || event.phase === 'scanning')) {
+          this.rewrite(`${bar(event.done, event.total)} ${event.phase === 'features' ? 'features' : 'images read'} ${formatCount(event.done)} of ${formatCount(event.total)}`);
           if (event.done === event.total) this.end();
         } else if (event.message !== this.lastPhase) {
           this.line(event.message);

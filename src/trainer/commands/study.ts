@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { requireClasses } from '../../dataset/assemble.js';
 import { listDataset } from '../../dataset/listing.js';
 import { formatAccuracy, formatClock, formatCount, formatInterval } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
@@ -84,8 +85,7 @@ async function foldersOf(given: readonly string[]): Promise<string[]> {
   })));
   const distinct = [...new Set(folders)];
   for (const folder of distinct) { // one that is no dataset is refused before anything is made
-    const { classes } = await listDataset(folder);
-    if (classes.length < 2) throw new ThawError('input', 'too-few-classes', `${folder} holds ${classes.length === 0 ? 'no class folders' : 'one class folder'}; at least two are needed`, 'Give folders with one subfolder of images per class');
+    requireClasses(await listDataset(folder));
   }
   return distinct;
 }
