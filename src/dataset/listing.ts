@@ -11,7 +11,7 @@ import { open, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { formatCount } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
-import type { LeftOut } from '../protocol/run.js';
+import { MOST_CLASSES, type LeftOut } from '../protocol/run.js';
 import { detectImageFormat, extension, hasDecodedExtension, hasImageExtension, HEAD_BYTES, oversized } from './imageFormat.js';
 
 export type SplitName = 'train' | 'validation' | 'test';
@@ -47,7 +47,6 @@ const IGNORED: ReadonlySet<string> = new Set(['thumbs.db', 'desktop.ini', '__mac
 /** Bounds against folders that never end. */
 const MAX_DEPTH = 32;
 const MAX_ENTRIES = 2_000_000;
-const MAX_CLASSES = 20_000;
 /** What run.json can hold as a name. */
 const MAX_PATH = 1024;
 /** stat calls under way at once. */
@@ -180,7 +179,7 @@ class Lister {
   }
 
   private checkClasses(classes: readonly string[]): void {
-    if (classes.length > MAX_CLASSES) throw new ThawError('input', 'dataset-too-large', `${this.shown('')} holds ${formatCount(classes.length)} folders; at most ${formatCount(MAX_CLASSES)} classes are trained`, 'Choose a folder that has one subfolder for each class');
+    if (classes.length > MOST_CLASSES) throw new ThawError('input', 'dataset-too-large', `${this.shown('')} holds ${formatCount(classes.length)} folders; at most ${formatCount(MOST_CLASSES)} classes are trained`, 'Choose a folder that has one subfolder for each class');
   }
 
   /** Adds all images under a class folder. */

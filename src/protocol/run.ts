@@ -28,6 +28,9 @@ export type RunState = WrittenState | 'interrupted';
 /** Letters, digits, `-` and `_`: a run id is a folder name and nothing else. */
 export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
 
+/** More classes than this are neither trained nor read. */
+export const MOST_CLASSES = 20_000;
+
 const text = v.pipe(v.string(), v.maxLength(4096));
 const name = v.pipe(v.string(), v.maxLength(1024));
 export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
@@ -119,14 +122,14 @@ const leftOut = v.strictObject({ path: name, reason: text });
 export type LeftOut = v.InferOutput<typeof leftOut>;
 
 const data = v.strictObject({
-  classes: v.pipe(v.array(name), v.maxLength(20_000)),
+  classes: v.pipe(v.array(name), v.maxLength(MOST_CLASSES)),
   /** `given`: root/{train,val[,test]}/class; `split`: root/class, split by content. */
   layout: v.picklist(['given', 'split']),
   train: count,
   validation: count,
   test: count,
   /** Images of each class, in the order of `classes`. */
-  counts: v.array(v.strictObject({ train: count, validation: count, test: count })),
+  counts: v.pipe(v.array(v.strictObject({ train: count, validation: count, test: count })), v.maxLength(MOST_CLASSES)),
   /** SHA-256 over the sorted (content hash, split, class) of every image used: two runs with the same value saw the same split. */
   fingerprint: sha256,
   /** At most 200 are listed; `leftOutCount` counts all. */

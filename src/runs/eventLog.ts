@@ -7,10 +7,12 @@ import { MAX_LINE_BYTES } from './guardedFiles.js';
 const NEWLINE = 0x0a;
 /** More epochs than a recipe can ask for; what claims to be a later one is damaged. */
 const MAX_EPOCH = 10_000;
+/** A trainer leaves at most a torn line where it was killed; a file with more lines than these that are no event is none of ours. */
+const MAX_OTHER_LINES = 1000;
 
 /**
  * What the lines so far come to. A last line without its end is left for the next piece, since it may be half written; a line that is no
- * event is counted and passed over. Of two records of one epoch the later stands, and epochs are in order whatever the file's order is.
+ * event is counted and passed over, up to a thousand: then no more is read. Of two records of one epoch the later stands, and epochs are in order whatever the file's order is.
  */
 export class EventLog {
   readonly #epochs = new Map<number, EpochEvent>();
@@ -21,17 +23,24 @@ export class EventLog {
   #step: StepEvent | undefined;
   #gpu: { last: GpuEvent; peakBytes: number; busy: number; told: number } | undefined;
   #damagedLines = 0;
+  #blankLines = 0;
   #lastEventAt: number | undefined;
 
   /** Takes the next bytes of the file. */
   feed(bytes: Uint8Array): void {
-    let rest = Buffer.from(bytes);
+    let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let end = rest.indexOf(NEWLINE); end >= 0; end = rest.indexOf(NEWLINE)) {
+      if (this.givenUp) return;
       this.#keep(rest.subarray(0, end));
       this.#line();
       rest = rest.subarray(end + 1);
     }
-    this.#keep(rest);
+    this.#keep(Buffer.from(rest)); // kept beyond this call
+  }
+
+  /** It holds so much that is no event that nothing more is taken. */
+  get givenUp(): boolean {
+    return this.#damagedLines + this.#blankLines >= MAX_OTHER_LINES;
   }
 
   /** By epoch, ascending. */
@@ -81,7 +90,10 @@ export class EventLog {
     this.#pending = [];
     this.#pendingBytes = 0;
     this.#tooLong = false;
-    if (text.trim() === '' && !tooLong) return;
+    if (text.trim() === '' && !tooLong) {
+      this.#blankLines += 1;
+      return;
+    }
     const event = tooLong ? undefined : parseEvent(text);
     if (event === undefined) {
       this.#damagedLines += 1;

@@ -9,6 +9,10 @@ import { workspaceOf } from './datasetFolder.js';
 export const MAX_LINE_BYTES = 2 ** 20;
 /** Largest file that is read from a run folder, bytes. */
 export const MAX_FILE_BYTES = 64 * 2 ** 20;
+/** Largest run.json: it is parsed at once, for every run of a list. With twenty thousand classes, and all that can be left out, one takes about 5 MiB. */
+export const MAX_RECORD_BYTES = 8 * 2 ** 20;
+/** Of a file that is read piece by piece; one of events takes some hundredths of a second. */
+const PIECE_BYTES = 2 ** 18;
 
 /** Something in a run's path is not what it must be. Its message is a plain reason, without a full stop. */
 export class UnsafePath extends Error {
@@ -103,7 +107,7 @@ export async function readGuarded(file: string, limit = MAX_FILE_BYTES): Promise
 
 /** Bytes `[from, to)` of an open file, fewer when it ends before. @throws UnsafePath when `to` is past `limit` */
 export async function readBetween(handle: FileHandle, from: number, to: number, name: string, limit = MAX_FILE_BYTES): Promise<Buffer> {
-  if (to > limit) throw new UnsafePath(`${JSON.stringify(name)} is larger than ${limit / 2 ** 20} MiB`);
+  assertSize(to, name, limit);
   const buffer = Buffer.allocUnsafe(Math.max(0, to - from));
   let filled = 0;
   while (filled < buffer.length) {
@@ -112,6 +116,21 @@ export async function readBetween(handle: FileHandle, from: number, to: number, 
     filled += bytesRead;
   }
   return buffer.subarray(0, filled);
+}
+
+/** The same in pieces, whose reading lets the event loop go on with other work. */
+export async function* readPieces(handle: FileHandle, from: number, to: number, name: string, limit = MAX_FILE_BYTES): AsyncGenerator<Buffer, void, undefined> {
+  assertSize(to, name, limit);
+  for (let at = from; at < to;) {
+    const piece = await readBetween(handle, at, Math.min(to, at + PIECE_BYTES), name, limit);
+    if (piece.length === 0) return;
+    at += piece.length;
+    yield piece;
+  }
+}
+
+function assertSize(bytes: number, name: string, limit: number): void {
+  if (bytes > limit) throw new UnsafePath(`${JSON.stringify(name)} is larger than ${limit / 2 ** 20} MiB`);
 }
 
 /** Whether the path is a real file or folder's, a link's own, or nothing's: never follows. */

@@ -7,7 +7,7 @@ import { ThawError } from '../protocol/errors.js';
 import { predictionSchema, RUN_ID, runRecordSchema, splitFileSchema, type Prediction, type RunRecord, type SplitFile } from '../protocol/run.js';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { EventLog } from './eventLog.js';
-import { assertRealFolders, defaultWithin, isMissing, lstatIfThere, MAX_LINE_BYTES, openToRead, readBetween, readGuarded, UnsafePath } from './guardedFiles.js';
+import { assertRealFolders, defaultWithin, isMissing, lstatIfThere, MAX_LINE_BYTES, MAX_RECORD_BYTES, openToRead, readBetween, readGuarded, readPieces, UnsafePath } from './guardedFiles.js';
 import { isLiveState, stateNow } from './liveness.js';
 
 /** Of trained weights: four times the largest network with a thousand classes. */
@@ -94,7 +94,7 @@ export class RunReader {
     try {
       const { ino, size, mtimeMs } = opened.stats;
       const stamp = `${ino} ${size} ${mtimeMs}`;
-      if (this.#record?.stamp !== stamp) this.#record = { stamp, record: parseRecord(await readBetween(opened.handle, 0, size, 'run.json'), id) };
+      if (this.#record?.stamp !== stamp) this.#record = { stamp, record: parseRecord(await readBetween(opened.handle, 0, size, 'run.json', MAX_RECORD_BYTES), id) };
       return this.#record;
     } finally {
       await opened.handle.close();
@@ -111,9 +111,11 @@ export class RunReader {
       const { ino, size } = opened.stats;
       if (ino !== this.#inode || size < this.#offset) this.#restart(ino);
       if (size === this.#offset) return;
-      const bytes = await readBetween(opened.handle, this.#offset, size, 'events.ndjson');
-      this.#log.feed(bytes);
-      this.#offset += bytes.length;
+      for await (const piece of readPieces(opened.handle, this.#offset, size, 'events.ndjson')) {
+        if (this.#log.givenUp) return;
+        this.#log.feed(piece);
+        this.#offset += piece.length;
+      }
     } finally {
       await opened.handle.close();
     }

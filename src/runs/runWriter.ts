@@ -9,7 +9,7 @@ import { trainerEventSchema, type Phase, type TrainerEvent } from '../protocol/e
 import { splitFileSchema, type Prediction, type RunRecord, type SplitFile } from '../protocol/run.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
 import { claimHolds, findHoldingClaims, removeEmptyFolder, tryClaim, type Claim } from './claims.js';
-import { assertWritableFolders, defaultWithin, GUARDED, isCode, isMissing, MAX_FILE_BYTES, MAX_LINE_BYTES, readGuarded, UnsafePath, unsafePathError } from './guardedFiles.js';
+import { assertWritableFolders, defaultWithin, GUARDED, isCode, isMissing, MAX_FILE_BYTES, MAX_LINE_BYTES, MAX_RECORD_BYTES, readGuarded, UnsafePath, unsafePathError } from './guardedFiles.js';
 import { HEARTBEAT_EVERY_MS, HEARTBEAT_FILE, isHeartbeatSilent, isLiveState, STOP_FILE, trainerClaims, trainersOf } from './liveness.js';
 import { NONCE, ownIdentity } from './processIdentity.js';
 import { parseRecord } from './readRun.js';
@@ -234,7 +234,7 @@ function realWithin(directory: string, within: string, real: string): string {
 
 async function readRecord(real: string): Promise<RunRecord> {
   try {
-    const bytes = await readGuarded(path.join(real, 'run.json'));
+    const bytes = await readGuarded(path.join(real, 'run.json'), MAX_RECORD_BYTES);
     if (bytes === undefined) throw new UnsafePath('it has no run.json');
     return parseRecord(bytes, path.basename(real));
   } catch (error) {

@@ -22,6 +22,8 @@ import { writeFileAtomic } from '../storage/atomicFile.js';
 import { areRunsOf } from './plan.js';
 
 const FILE = 'study.json';
+/** Largest study.json. Of 20,000 runs, as many as there may be, it takes about 10 MiB when they have finished, and 17 MiB when each has failed in long words. */
+const MAX_STUDY_BYTES = 24 * 2 ** 20;
 const STOP_CHECK_EVERY_MS = 100;
 /** More study folders than this are not listed. */
 const MOST_STUDIES = 500;
@@ -110,7 +112,7 @@ export async function readStudyRecord(directory: string, options: { readonly wit
   try {
     if (!RUN_ID.test(id)) throw new UnsafePath('its name is not that of a study');
     const real = assertRealFolders(directory, options.within ?? defaultStudyWithin(directory));
-    const bytes = await readGuarded(path.join(real, FILE));
+    const bytes = await readGuarded(path.join(real, FILE), MAX_STUDY_BYTES);
     if (bytes === undefined) throw new UnsafePath(`it has no ${FILE}`);
     const record = parseJson(studyRecordSchema, bytes.toString('utf8'), FILE);
     if (record.id !== id) throw new UnsafePath(`its ${FILE} is that of another study, ${JSON.stringify(record.id)}`);

@@ -8,7 +8,7 @@ import { ThawError } from '../../src/protocol/errors.js';
 import { EventLog } from '../../src/runs/eventLog.js';
 import { isUnreadable, listRuns, readPredictions, readRun, RunReader, readSplit } from '../../src/runs/readRun.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
-import { makeEpoch, makePredictions, makeRecord, makeResult } from './runRecords.js';
+import { FINGERPRINT, makeEpoch, makePredictions, makeRecord, makeResult } from './runRecords.js';
 
 const folder = temporaryFolder();
 const record = (change = {}): string => JSON.stringify(makeRecord(change));
@@ -117,10 +117,55 @@ test('a line of more than 1 MiB is passed over without being kept', () => {
   assert.deepEqual([log.epochs.length, log.damagedLines], [1, 1]);
 });
 
+test('an event log of a million lines that are none is given up after a thousand of them', () => {
+  for (const [line, damaged] of [['1\n', 1000], ['\n', 0], [' \n', 0]] as const) {
+    const log = new EventLog();
+    log.feed(Buffer.from(lines(makeEpoch(1))));
+    assert.equal(log.givenUp, false);
+    const began = performance.now();
+    for (let piece = 0; piece < 10; piece++) log.feed(Buffer.from(line.repeat(100_000)));
+    log.feed(Buffer.from(lines(makeEpoch(2))));
+    assert.deepEqual([log.givenUp, log.damagedLines, log.epochs.length], [true, damaged, 1], JSON.stringify(line));
+    assert.ok(performance.now() - began < 1000);
+  }
+});
+
+test('a long event log is read in pieces, between which other work goes on', async () => {
+  const workspace = folder.workspace();
+  const directory = placeRun(workspace, { 'run.json': record(), 'events.ndjson': lines(makeEpoch(1)).repeat(5000) + lines(makeEpoch(2)) });
+  let turns = 0;
+  let reading = true;
+  const count = (): void => {
+    turns += 1;
+    if (reading) setImmediate(count);
+  };
+  setImmediate(count);
+  const run = readable(await readRun(directory, { within: workspace }));
+  reading = false;
+  assert.deepEqual([run.epochs.length, run.damagedLines], [2, 0]);
+  assert.ok(turns > 15, `${turns} turns`);
+  const reader = new RunReader(placeRun(workspace, { 'run.json': record({ id: 'run-2' }), 'events.ndjson': `${'1\n'.repeat(200_000)}${lines(makeEpoch(1))}` }, 'run-2'), { within: workspace });
+  const given = readable(await reader.read());
+  assert.deepEqual([given.damagedLines, given.epochs.length], [1000, 0]);
+  appendFileSync(path.join(given.directory, 'events.ndjson'), lines(makeEpoch(2)));
+  assert.equal(await reader.read(), given, 'it is not read any further');
+});
+
 describe('a hostile workspace', () => {
   const cases: Record<string, { make: (workspace: string) => string | undefined; expected: RegExp }> = {
     'no record': { make: (workspace) => placeRun(workspace, {}), expected: /no run\.json/ },
     'a record that is no JSON': { make: (workspace) => placeRun(workspace, { 'run.json': '{' }), expected: /not valid JSON/ },
+    'more counts than classes can be': {
+      make: (workspace) => placeRun(workspace, {
+        'run.json': record({
+          data: {
+            classes: ['a', 'b'], layout: 'split', train: 1, validation: 1, test: 0, counts: Array(20_001).fill({ train: 1, validation: 1, test: 0 }) as [], fingerprint: FINGERPRINT,
+            leftOut: [], leftOutCount: 0, warnings: [],
+          },
+        }),
+      }),
+      expected: /not valid at data\.counts: /,
+    },
     'nested without end': { make: (workspace) => placeRun(workspace, { 'run.json': '['.repeat(100_000) }), expected: /not valid/ },
     'a foreign pid': { make: (workspace) => placeRun(workspace, { 'run.json': JSON.stringify({ ...makeRecord(), pid: 1 }) }), expected: /not valid at pid/ },
     'another run\'s record': { make: (workspace) => placeRun(workspace, { 'run.json': record() }, 'run-2'), expected: /another run, "run-1"/ },
@@ -184,7 +229,7 @@ describe('a hostile workspace', () => {
     const workspace = folder.workspace();
     const directory = placeRun(workspace, { 'run.json': '{' });
     truncateSync(path.join(directory, 'run.json'), 200 * 2 ** 20);
-    assert.match(reason(await readRun(directory, { within: workspace })), /larger than 64 MiB/);
+    assert.match(reason(await readRun(directory, { within: workspace })), /larger than 8 MiB/);
   });
   test('a run outside the folder that must contain it', async () => {
     const directory = placeRun(folder.workspace(), { 'run.json': record() });
