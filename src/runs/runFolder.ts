@@ -36,23 +36,52 @@ export async function makeFolderInThaw(folder: string, workspace: string | undef
 }
 
 /**
+ * Makes something in a folder; where the place itself forbids it, that is an error that a person can act on.
+ * @throws ThawError `unwritable-folder`, `disk-full`
+ */
+export async function makeIn<T>(folder: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    throw placeError(error, folder) ?? error;
+  }
+}
+
+/** What the place of a folder forbids, as a sentence; undefined for any other error. */
+export function placeError(error: unknown, folder: string): ThawError | undefined {
+  const elsewhere = 'keep runs elsewhere: with --runs FOLDER in the terminal, in the editor by opening a folder above the images that can be written';
+  if (isCode(error, 'EACCES') || isCode(error, 'EPERM') || isCode(error, 'EROFS')) {
+    return new ThawError('run', 'unwritable-folder', `Thaw is not allowed to write in ${folder}`, `Change its permissions, or ${elsewhere}`, { cause: error });
+  }
+  if (isCode(error, 'ENOTDIR') || isCode(error, 'EEXIST')) {
+    return new ThawError('run', 'unwritable-folder', `A file stands where ${folder} should be`, `Move it away, or ${elsewhere}`, { cause: error });
+  }
+  if (isCode(error, 'ENOSPC') || isCode(error, 'EDQUOT')) {
+    return new ThawError('run', 'disk-full', `The disk that holds ${folder} is full`, `Free some space, or ${elsewhere}`, { cause: error });
+  }
+  return undefined;
+}
+
+/**
  * Makes the folder of a new run with its `run.json`, and what is missing above it; inside `.thaw`, a `.gitignore` of `*` comes first.
  * Returns its absolute path.
- * @throws ThawError `unsafe-path` when `.thaw` or `runs` is a link, `run-exists`
+ * @throws ThawError `unsafe-path` when `.thaw` or `runs` is a link, `run-exists`, `unwritable-folder`, `disk-full`
  */
 export async function createRunFolder(runsFolder: string, record: RunRecord): Promise<string> {
   const folder = path.resolve(runsFolder);
   const content = recordText(record);
-  await makeFolderInThaw(folder, workspaceOf(folder));
-  const directory = path.join(folder, record.id);
-  try {
-    await mkdir(directory);
-  } catch (error) {
-    if (isCode(error, 'EEXIST')) throw new ThawError('run', 'run-exists', `There is already a run ${record.id} in ${folder}`, 'Start the training again', { cause: error });
-    throw error;
-  }
-  await writeFileAtomic(path.join(directory, 'run.json'), content);
-  return directory;
+  return makeIn(folder, async () => {
+    await makeFolderInThaw(folder, workspaceOf(folder));
+    const directory = path.join(folder, record.id);
+    try {
+      await mkdir(directory);
+    } catch (error) {
+      if (isCode(error, 'EEXIST')) throw new ThawError('run', 'run-exists', `There is already a run ${record.id} in ${folder}`, 'Start the training again', { cause: error });
+      throw error;
+    }
+    await writeFileAtomic(path.join(directory, 'run.json'), content);
+    return directory;
+  });
 }
 
 /** `run.json` as it is written: checked, its keys in the schema's order, so that two records differ only where they say something else. */

@@ -15,7 +15,7 @@ import { assertRealFolders, assertWritableFolders, isMissing, readGuarded, Unsaf
 import { HEARTBEAT_EVERY_MS, HEARTBEAT_FILE, isLiveState, stateNow, STOP_FILE, trainerClaims, trainersOf } from '../runs/liveness.js';
 import { isProvedTrainer, NONCE } from '../runs/processIdentity.js';
 import { parseJson } from '../runs/readRun.js';
-import { makeFolderInThaw } from '../runs/runFolder.js';
+import { makeFolderInThaw, makeIn } from '../runs/runFolder.js';
 import { assertNobodyWrites, claimRun, isThere, openGuarded, removeTemporaries } from '../runs/runWriter.js';
 import { ageHeartbeat, endTrainer, requestStop } from '../runs/stopRun.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
@@ -83,16 +83,18 @@ export function allDatasetsIn({ datasets }: StudyPlan, studyDirectory: string, h
 
 /**
  * Makes the folder of a new study with its `study.json`. Returns its absolute path.
- * @throws ThawError `unsafe-path` when `.thaw` or `studies` is a link
+ * @throws ThawError `unsafe-path` when `.thaw` or `studies` is a link, `unwritable-folder`, `disk-full`
  */
 export async function createStudyFolder(studiesFolder: string, record: StudyRecord): Promise<string> {
   const folder = path.resolve(studiesFolder);
   const content = studyText(record);
-  await makeFolderInThaw(folder, workspaceOfStudies(folder));
-  const directory = path.join(folder, record.id);
-  await mkdir(directory);
-  await writeFileAtomic(path.join(directory, FILE), content);
-  return directory;
+  return makeIn(folder, async () => {
+    await makeFolderInThaw(folder, workspaceOfStudies(folder));
+    const directory = path.join(folder, record.id);
+    await mkdir(directory);
+    await writeFileAtomic(path.join(directory, FILE), content);
+    return directory;
+  });
 }
 
 /** `study.json` as it is written: checked, its keys in the schema's order. */

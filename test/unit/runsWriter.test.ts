@@ -8,7 +8,7 @@ import { RUN_ID } from '../../src/protocol/run.js';
 import { defaultWorkspace } from '../../src/runs/datasetFolder.js';
 import { newNonce } from '../../src/runs/processIdentity.js';
 import { isUnreadable, readPredictions, readRun, readSplit } from '../../src/runs/readRun.js';
-import { createRunFolder, newRunId, runsFolderFor } from '../../src/runs/runFolder.js';
+import { createRunFolder, newRunId, placeError, runsFolderFor } from '../../src/runs/runFolder.js';
 import { RunWriter } from '../../src/runs/runWriter.js';
 import { childProcesses, lines, placeRun, temporaryFolder, until } from './runFixtures.js';
 import { makeEpoch, makePredictions, makeRecord } from './runRecords.js';
@@ -61,6 +61,21 @@ describe('a new run folder', () => {
     symlinkSync(path.join(outside, 'made'), path.join(workspace, '.thaw', '.gitignore'));
     await createRunFolder(runsFolderFor(workspace), makeRecord());
     assert.equal(existsSync(path.join(outside, 'made')), false);
+  });
+  test('that its place forbids says so, and where else it could lie', async () => {
+    const runs = path.join(folder.workspace(), 'taken');
+    writeFileSync(runs, '');
+    for (const file of [runs, path.join(runs, 'below')]) {
+      await assert.rejects(createRunFolder(file, makeRecord()), (error) => code('unwritable-folder')(error) && error instanceof ThawError
+        && error.message === `A file stands where ${file} should be` && /--runs FOLDER.*in the editor/.test(error.next));
+    }
+    // Permissions don't bind root, who may run this.
+    for (const refused of ['EACCES', 'EPERM', 'EROFS']) {
+      const error = placeError(Object.assign(new Error(`${refused}: no, mkdir`), { code: refused }), '/data/.thaw/runs');
+      assert.deepEqual([error?.code, error?.message], ['unwritable-folder', 'Thaw is not allowed to write in /data/.thaw/runs'], refused);
+    }
+    assert.equal(placeError(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }), '/data')?.code, 'disk-full');
+    assert.equal(placeError(new Error('a defect'), '/data'), undefined);
   });
   test('elsewhere has no .gitignore of ours', async () => {
     const runs = path.join(folder.workspace(), 'a', 'b');
