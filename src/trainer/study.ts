@@ -5,7 +5,7 @@ import path from 'node:path';
 import { realpath } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { assembleDataset } from '../dataset/assemble.js';
-import { hashImages } from '../dataset/hashing.js';
+import { hashImages, type ContentHashes } from '../dataset/hashing.js';
 import { listDataset, type Listing } from '../dataset/listing.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
@@ -79,7 +79,7 @@ class Stopped extends Error {}
 /** What a dataset's folder holds when the study begins. */
 interface Contents {
   readonly listing: Listing;
-  readonly hashes: Awaited<ReturnType<typeof hashImages>>;
+  readonly hashes: ContentHashes;
 }
 
 class StudyJob {
