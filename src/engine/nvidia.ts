@@ -255,14 +255,20 @@ interface Answer {
   readonly text: string;
 }
 
+/** By a timer of its own: execFile's waits for the end of what it kills, and a process that waits for a driver that hangs outlives SIGKILL. */
 function run(program: string, args: readonly string[], environment: NodeJS.ProcessEnv, limitMs: number): Promise<Answer> {
   return new Promise((resolve) => {
-    const began = Date.now();
-    execFile(program, args, { timeout: limitMs, killSignal: 'SIGKILL', env: { ...environment, LC_ALL: 'C' }, windowsHide: true, maxBuffer: MIB }, (error, stdout, stderr) => {
+    const child = execFile(program, args, { env: { ...environment, LC_ALL: 'C' }, windowsHide: true, maxBuffer: MIB }, (error, stdout, stderr) => {
+      clearTimeout(timer);
       const text = `${stdout}${error === null ? '' : `\n${stderr}`}`;
-      const hung = error?.killed === true && Date.now() - began >= limitMs - 50;
-      resolve({ failed: error !== null, hung, exit: error?.code ?? undefined, text });
+      resolve({ failed: error !== null, hung: false, exit: error?.code ?? undefined, text });
     });
+    const timer = setTimeout(() => {
+      resolve({ failed: true, hung: true, exit: undefined, text: '' });
+      child.kill('SIGKILL');
+      for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy();
+      child.unref(); // whoever asked may end before it does
+    }, limitMs);
   });
 }
 

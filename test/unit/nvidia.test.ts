@@ -1,9 +1,11 @@
 // What is said of NVIDIA GPUs, with a stand-in for nvidia-smi on PATH and a stand-in for the system's files: no GPU is needed, or looked for.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { build } from 'esbuild';
 import { chooseDevice, describeDevice } from '../../src/engine/device.js';
 import { chooseGpu, findNvidiaGpus, gpuTitle, sampleGpu, usedBy, whyNotUsable, type GpuReport, type NvidiaGpu, type System } from '../../src/engine/nvidia.js';
 import { ThawError } from '../../src/protocol/errors.js';
@@ -194,8 +196,47 @@ test('an nvidia-smi that hangs is given up, and ended', async () => {
   assert.ok(Date.now() - began < 5000);
   const pids = readFileSync(path.join(folder, 'pids'), 'utf8').trim().split('\n');
   assert.equal(pids.length, 3);
-  for (const pid of pids) assert.throws(() => process.kill(Number(pid), 0), { code: 'ESRCH' });
+  for (const pid of pids) assert.equal(await isGone(Number(pid)), true);
 });
+
+test('an nvidia-smi that can\'t be ended is not waited for, and keeps no process alive', async () => {
+  // What outlives SIGKILL can't be made here: the asker's signals reach nobody instead. A grandchild keeps the pipes open as well.
+  const environment = tool(`sleep 300 &\necho $! $$ >> ${folder}/pids\nexec sleep 300`);
+  const asker = path.join(folder, 'asker.cjs');
+  await build({
+    stdin: {
+      contents: `import { ChildProcess } from 'node:child_process';
+        import { findNvidiaGpus } from './src/engine/nvidia.js';
+        ChildProcess.prototype.kill = () => true;
+        findNvidiaGpus(process.env, undefined, 500).then((report) => { console.log(JSON.stringify(report)); });`,
+      resolveDir: process.cwd(),
+    },
+    outfile: asker, bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
+  });
+  const pids = (): number[] => readFileSync(path.join(folder, 'pids'), 'utf8').trim().split(/\s+/).map(Number);
+  try {
+    const { status, stdout } = spawnSync(process.execPath, [asker], { env: environment, encoding: 'utf8', timeout: 10_000, killSignal: 'SIGKILL' });
+    assert.equal(status, 0, 'the process that asked ends by itself');
+    assert.match(stdout, /nvidia-smi-hangs.*no answer within 0\.5 s/);
+    assert.equal(pids().length, 6);
+    for (const pid of pids()) process.kill(pid, 0); // still there
+  } finally {
+    for (const pid of pids()) process.kill(pid, 'SIGKILL');
+  }
+});
+
+/** Whether a process ends within two seconds: one that was killed is listed until its parent has heard of it. */
+async function isGone(pid: number): Promise<boolean> {
+  for (let waited = 0; waited < 2000; waited += 20) {
+    try {
+      process.kill(pid, 0);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
 
 test('a nvidia-smi in a relative folder of PATH is not run', { skip: existsSync('/usr/bin/nvidia-smi') ? 'this machine has nvidia-smi' : false }, async () => {
   tool(`touch ${folder}/sprung`);
