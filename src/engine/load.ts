@@ -22,6 +22,8 @@ export interface Engine {
   readonly threads: number;
   /** The GPU's UUID where one is used whole; of a slice nvidia-smi tells neither use nor memory. */
   readonly gpuUuid?: string;
+  /** Of a GPU: a memory cap was asked for and can't be kept, as nobody says how much memory there is. */
+  readonly uncapped?: true;
 }
 
 export interface LoadOptions {
@@ -77,7 +79,8 @@ async function load(runtime: Runtime, wanted: Wanted, environment: NodeJS.Proces
   if (started === undefined) throw new ThawError('engine', 'engine-broken', `tfjs refuses TensorFlow in ${runtime.directory} as its backend`, 'Set up the engine again');
   const device = describeDevice({ usesGpu: binding.isUsingGpuDevice(), flavour: runtime.flavour, choice, threads, gpu });
   const whole = device.kind === 'gpu' && gpu?.chosen?.slice === undefined ? gpu?.chosen?.gpu.uuid : undefined;
-  return { ...started, device, tensorflowVersion: binding.TF_Version, threads, ...(whole !== undefined && { gpuUuid: whole }) };
+  const uncapped = device.kind === 'gpu' && wanted.memoryCap !== undefined && memoryOf(gpu) === undefined;
+  return { ...started, device, tensorflowVersion: binding.TF_Version, threads, ...(whole !== undefined && { gpuUuid: whole }), ...(uncapped && { uncapped }) };
 }
 
 /** What TensorFlow reads from the process's own environment, once, when its context is made. */
@@ -93,10 +96,15 @@ function setVariables({ threads, choice, precision, memoryCap }: Wanted, gpu: Gp
   // One GPU: the addon computes on one, and TensorFlow would keep a part of every other. Numbered as nvidia-smi numbers them.
   process.env['CUDA_DEVICE_ORDER'] ??= 'PCI_BUS_ID';
   process.env['CUDA_VISIBLE_DEVICES'] = gpu.visibleDevices;
-  const whole = gpu.chosen?.slice?.memoryBytes ?? gpu.chosen?.gpu.memoryBytes;
+  const whole = memoryOf(gpu);
   if (memoryCap !== undefined && whole !== undefined && memoryCap < whole) process.env[CONFIG_VARIABLE] = memoryCapConfig(memoryCap / whole);
   // TensorFlow's own switch for TF32 is out of the addon's reach; NVIDIA's libraries heed this one.
   if (precision === 'float32') process.env['NVIDIA_TF32_OVERRIDE'] = '0';
+}
+
+/** Bytes of the GPU or the slice; undefined where nvidia-smi doesn't say. */
+function memoryOf(gpu: GpuChoice | undefined): number | undefined {
+  return gpu?.chosen?.slice?.memoryBytes ?? gpu?.chosen?.gpu.memoryBytes;
 }
 
 /** tfjs-node calls two functions that Node 23 took out of node:util. */

@@ -118,6 +118,7 @@ class TrainingJob {
       engine = await loadEngine({ environment: queue.environment, threads: configuredThreads(options.environment) });
       this.throwIfStopped();
       if (configuration.strategy !== 'scratch') backbone = await loadBackbone(engine, configuration, options.environment);
+      if (engine.uncapped === true) this.event({ type: 'message', time: Date.now(), level: 'warning', text: 'GPU memory is not capped: nvidia-smi doesn\'t say how much this GPU has' });
       if (engine.gpuUuid !== undefined) sampler = this.sampleGpu(engine.gpuUuid);
       const environment = describeEnvironment(engine, backbone?.weights);
       loading = false;

@@ -1,6 +1,6 @@
 // A run on what says it is a GPU: how busy and how full it is stands in events.ndjson, again and again, by the trainer's own process.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import * as v from 'valibot';
@@ -54,6 +54,23 @@ test('a run on a GPU samples its use and memory, and says once when nvidia-smi n
   assert.ok(!isUnreadable(read));
   assert.equal(read.gpu?.peakBytes, 6 * 1024 ** 3);
   assert.ok(Math.abs((read.gpu.meanUtilization ?? NaN) - 0.87) < 1e-9); // a mean of five times .87 is not .87 to the last bit
+});
+
+test('a memory cap that can\'t be kept, as nvidia-smi doesn\'t say how much there is, is said in the run', async (context) => {
+  const folder = temporaryFolder(context);
+  const pictures = path.join(folder, 'pictures');
+  for (const name of ['food', 'vehicles']) {
+    const from = path.join(EMOJI, 'train', name);
+    for (const file of readdirSync(from).sort().slice(0, 4)) cpSync(path.join(from, file), path.join(pictures, name, file));
+  }
+  const train = async (name: string, nvidiaSmi: string): Promise<string[]> => {
+    const environment = { ...pretendGpu(path.join(folder, name), nvidiaSmi), THAW_GPU_MEMORY_GIB: '4' };
+    const { code, stdout, stderr } = await startThaw(['train', pictures, '--strategy', 'freeze', '--epochs', '1', '--runs', path.join(folder, 'runs'), '--json'], environment).ended;
+    assert.equal(code, 0, stderr);
+    return jsonLines(stdout).filter(({ type }) => type === 'message').map(({ text }) => String(text));
+  };
+  assert.deepEqual(await train('silent', ONE_GPU.replace('24564, 564', '[N/A], [N/A]')), ['GPU memory is not capped: nvidia-smi doesn\'t say how much this GPU has']);
+  assert.deepEqual(await train('plain', ONE_GPU), []);
 });
 
 test('the sampling process ends with its trainer, however that ends', async (context) => {
