@@ -82,6 +82,27 @@ export function findRuntime(options: { configured?: string | undefined; environm
   return cuda?.proof === undefined ? providedRuntime(providedRuntimeFolder(environment)) : cuda.runtime;
 }
 
+/** The variables by which training stays off Thaw's own CUDA build, however well a GPU has proved itself with it. */
+export function keepsOffCuda(environment: NodeJS.ProcessEnv): readonly ('THAW_RUNTIME' | 'THAW_DEVICE')[] {
+  const configured = nonEmpty(environment['THAW_RUNTIME']);
+  return [
+    ...(configured !== undefined && path.resolve(configured) !== providedRuntimeFolder(environment, 'cuda') ? ['THAW_RUNTIME' as const] : []),
+    ...(environment['THAW_DEVICE'] === 'cpu' ? ['THAW_DEVICE' as const] : []),
+  ];
+}
+
+/** @throws ThawError `runtime-configured` or `cpu-chosen` where setting up a GPU would change nothing */
+export function requireCudaUse(environment: NodeJS.ProcessEnv): void {
+  const [variable] = keepsOffCuda(environment);
+  if (variable === 'THAW_RUNTIME') {
+    throw new ThawError(
+      'input', 'runtime-configured', `Training would stay on the TensorFlow in ${environment['THAW_RUNTIME'] ?? ''}, which THAW_RUNTIME or the setting thaw.runtimeFolder names`,
+      'Unset it, then set up the GPU',
+    );
+  }
+  if (variable === 'THAW_DEVICE') throw new ThawError('input', 'cpu-chosen', 'Training would stay on the CPU, which THAW_DEVICE or the setting thaw.device asks for', 'Unset it, then set up the GPU');
+}
+
 /** The CUDA build in the cache, and what a GPU has shown with it. */
 export function providedCuda(environment: NodeJS.ProcessEnv): { readonly runtime: Runtime; readonly proof: RuntimeProof | undefined } | undefined {
   const runtime = providedRuntime(providedRuntimeFolder(environment, 'cuda'));

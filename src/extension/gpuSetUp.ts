@@ -7,7 +7,7 @@ import { freeBytes } from '../dataset/diskSpace.js';
 import { chooseGpu, findNvidiaGpus, gpuTitle, type ChosenGpu, type GpuProblem } from '../engine/nvidia.js';
 import { pinsFor, sizesOf } from '../engine/pins.js';
 import { isRecentEnough, namedTensorflows, OLDEST_TENSORFLOW, tensorflowIn, type PythonTensorflow } from '../engine/pythonTensorflow.js';
-import { findRuntime, providedCuda } from '../engine/runtime.js';
+import { findRuntime, keepsOffCuda, providedCuda, requireCudaUse } from '../engine/runtime.js';
 import { formatBytes, formatSpeed } from '../metrics/format.js';
 import { ThawError } from '../protocol/errors.js';
 import { cacheFolder } from '../storage/folders.js';
@@ -70,10 +70,16 @@ function isSupported(): boolean {
   }
 }
 
-/** Asks with sizes, folder and room; fetches, proves, and says how fast the GPU is. True when the GPU is ready. */
+/** The settings that keep training off the GPU, by the variables that carry them. */
+const IN_THE_WAY = { THAW_RUNTIME: 'runtimeFolder', THAW_DEVICE: 'device' } as const;
+
+/** Asks with sizes, folder and room; fetches, proves, and says how fast the GPU is. Settings that would keep training elsewhere go at the end. True when the GPU is ready. */
 async function setUpGpu({ installation, log }: Services): Promise<boolean> {
   const pins = pinsFor('cuda');
-  const environment = installation.environment();
+  const settings = keepsOffCuda(installation.environment());
+  const withoutThem = (): NodeJS.ProcessEnv => ({ ...installation.environment(), ...Object.fromEntries(settings.map((name) => [name, process.env[name]])) });
+  const environment = withoutThem();
+  requireCudaUse(environment); // what a variable says no setting takes back
   const gpu = await findGpu(environment);
   if ('problem' in gpu) throw new ThawError('engine', gpu.problem.code, gpu.problem.message, gpu.problem.next);
   const { downloadBytes, keptBytes } = sizesOf(pins);
@@ -82,16 +88,21 @@ async function setUpGpu({ installation, log }: Services): Promise<boolean> {
   const detail = [
     here ? vscode.l10n.t('TensorFlow for NVIDIA GPUs is here. The GPU is compared with the CPU again; that takes a minute.')
       : vscode.l10n.t('Downloads {0} (TensorFlow 2.21 for CUDA 12 and NVIDIA\'s libraries) and keeps {1} in {2}, where {3} are free.', formatBytes(downloadBytes), formatBytes(keptBytes), plainText(folder), formatBytes(await freeBytes(folder))),
-    vscode.l10n.t('Training stays on the CPU until the GPU has computed what the CPU computes. Training on a GPU is untested on hardware.'),
+    settings.length === 0 ? vscode.l10n.t('Training stays on the CPU until the GPU has computed what the CPU computes. Training on a GPU is untested on hardware.')
+      : vscode.l10n.t('Training stays where it is until the GPU has computed what the CPU computes. Training on a GPU is untested on hardware.'),
+    ...settings.map((name) => (name === 'THAW_DEVICE' ? vscode.l10n.t('The setting thaw.device keeps training on the CPU. It is cleared once the GPU is ready.')
+      : vscode.l10n.t('The setting thaw.runtimeFolder keeps training on the TensorFlow in {0}. It is cleared once the GPU is ready.', plainText(installation.environment()[name] ?? '', 4096)))),
   ].join('\n\n');
-  const setUp = here ? vscode.l10n.t('Prove') : vscode.l10n.t('Set Up');
+  const setUp = settings.length > 0 ? (here ? vscode.l10n.t('Prove, Then Clear Setting') : vscode.l10n.t('Set Up, Then Clear Setting'))
+    : here ? vscode.l10n.t('Prove') : vscode.l10n.t('Set Up');
   if (await vscode.window.showInformationMessage(vscode.l10n.t('Set up training on the {0}?', plainText(gpuTitle(gpu))), { modal: true, detail }, setUp) !== setUp) return false;
-  const outcome = await runCliWithProgress(installation, log, vscode.l10n.t('Setting up the GPU'), ['setup', '--device', 'gpu', '--json']);
+  const outcome = await runCliWithProgress({ ...installation, environment: withoutThem }, log, vscode.l10n.t('Setting up the GPU'), ['setup', '--device', 'gpu', '--json']);
   if (outcome === CANCELLED) {
     log.info('Set-up of the GPU cancelled; what was fetched is kept for the next time.');
     return false;
   }
   const { proof } = v.parse(provedLine, outcome);
+  for (const name of settings) await vscode.workspace.getConfiguration('thaw').update(IN_THE_WAY[name], undefined, vscode.ConfigurationTarget.Global);
   await vscode.commands.executeCommand('setContext', CAN_SET_UP, false);
   void vscode.window.showInformationMessage(vscode.l10n.t('{0} is ready: ResNet18 trains at {1}, {2} times this CPU.', plainText(proof.device), formatSpeed(proof.gpuImagesPerSecond), (proof.gpuImagesPerSecond / proof.cpuImagesPerSecond).toFixed(1)));
   return true;

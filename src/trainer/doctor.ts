@@ -109,7 +109,7 @@ async function examineEngine(environment: NodeJS.ProcessEnv): Promise<Check[]> {
     const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
     const { device } = engine;
     return [
-      { name: 'Engine', state: 'ok', detail: `TensorFlow ${engine.tensorflowVersion} (${runtime.flavour}), ${runtime.source === 'cache' ? 'provided by Thaw' : 'your own'}, in ${runtime.directory}` },
+      { name: 'Engine', state: 'ok', detail: `TensorFlow ${engine.tensorflowVersion} (${runtime.flavour}), ${runtime.source === 'cache' ? 'provided by Thaw' : runtime.flavour === 'cuda' ? 'your own and not proved on a GPU' : 'your own'}, in ${runtime.directory}` },
       addon(runtime),
       { name: 'Device', state: 'ok', detail: device.reason === undefined ? device.name : `${device.name}: ${device.reason}` },
     ];

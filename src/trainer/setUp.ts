@@ -5,7 +5,7 @@ import { freeBytes } from '../dataset/diskSpace.js';
 import { chooseDevice } from '../engine/device.js';
 import { pinsFor, sizesOf } from '../engine/pins.js';
 import { provideRuntime, wheelFolder, type SetUpProgress } from '../engine/provide.js';
-import { providedCuda, providedRuntimeFolder, type Runtime, type RuntimeProof } from '../engine/runtime.js';
+import { providedCuda, providedRuntimeFolder, requireCudaUse, type Runtime, type RuntimeProof } from '../engine/runtime.js';
 import type { WeightsFile } from '../network/weights/cache.js';
 import { provideWeights } from '../network/weights/provide.js';
 import { DEFAULT_BACKBONE } from '../protocol/run.js';
@@ -42,8 +42,8 @@ export interface SetUpResult {
 
 /**
  * Fetches what is missing of TensorFlow and the weights; seconds when nothing is. For a GPU: looks whether there is one that can be used before
- * it fetches, and proves it afterwards; what was trained on before stays until then.
- * @throws ThawError of kind `engine`: what `provideRuntime` and `proveGpu` throw; of a GPU that can't be used its problem's own code
+ * it fetches, and whether training would use it, and proves it afterwards; what was trained on before stays until then.
+ * @throws ThawError of kind `engine`: what `provideRuntime` and `proveGpu` throw; of a GPU that can't be used its problem's own code; as `requireCudaUse`
  */
 export async function setUp(options: SetUpOptions): Promise<SetUpResult> {
   const { signal, onProgress, from, device } = options;
@@ -56,6 +56,7 @@ export async function setUp(options: SetUpOptions): Promise<SetUpResult> {
     return { runtime, weights: await provideWeights(DEFAULT_BACKBONE, shared) };
   }
   pinsFor('cuda'); // an unsupported platform says so before anything is looked for
+  requireCudaUse(environment);
   const gpu = await chooseDevice('gpu', { ...environment, THAW_DEVICE: 'gpu' });
   if (gpu.problem !== undefined && gpu.visibleDevices === '-1') throw new ThawError('engine', gpu.problem.code, gpu.problem.message, gpu.problem.next);
   if (providedCuda(environment) === undefined) options.onPlan?.(await setUpPlan('gpu', environment));

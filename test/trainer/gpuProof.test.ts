@@ -6,7 +6,7 @@ import { before, test } from 'node:test';
 import { findRuntime } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { compareResults, computeInChild, proveGpu, type DeviceResult } from '../../src/trainer/gpuProof.js';
-import { NO_GPU, pretendNvidiaSmi } from '../harness/pretendGpu.js';
+import { NO_GPU, ONE_GPU, pretendNvidiaSmi } from '../harness/pretendGpu.js';
 import { jsonLines, temporaryFolder, thaw } from './thaw.js';
 
 const PROGRAM = { execPath: process.execPath, script: path.resolve('dist/trainer.js') };
@@ -93,6 +93,21 @@ test('set-up for a GPU where there is none fetches nothing and says so', async (
   assert.match(outcome.stderr, /^No NVIDIA GPU found\. Train on the CPU/);
   assert.deepEqual(jsonLines(outcome.stdout).map(({ type, code }) => [type, code]), [['error', 'no-gpu']]);
   assert.equal(existsSync(path.join(home, 'wheels')), false);
+});
+
+test('set-up for a GPU that training would not use fetches nothing and says what stands in the way', async (context) => {
+  const folder = temporaryFolder(context);
+  const home = path.join(folder, 'home');
+  for (const [variables, code, words] of [
+    [{ THAW_RUNTIME: '/opt/tensorflow' }, 'runtime-configured', /^Training would stay on the TensorFlow in \/opt\/tensorflow, which THAW_RUNTIME or the setting thaw\.runtimeFolder names\. Unset it/],
+    [{ THAW_DEVICE: 'cpu' }, 'cpu-chosen', /^Training would stay on the CPU, which THAW_DEVICE or the setting thaw\.device asks for\. Unset it/],
+  ] as const) {
+    const outcome = await thaw(['setup', '--device', 'gpu', '--json'], { THAW_HOME: home, PATH: pretendNvidiaSmi(folder, ONE_GPU), ...variables });
+    assert.equal(outcome.code, 2);
+    assert.match(outcome.stderr, words);
+    assert.deepEqual(jsonLines(outcome.stdout).map(({ type, code: said }) => [type, said]), [['error', code]]);
+    assert.equal(existsSync(home), false);
+  }
 });
 
 test('arguments of set-up that make no sense are refused', async () => {

@@ -15,7 +15,7 @@ import { hasAvx512, useOneDnn } from '../../src/engine/oneDnn.js';
 import { Pace } from '../../src/engine/pace.js';
 import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, pinsFor, sizesOf, TENSORFLOW_VERSION } from '../../src/engine/pins.js';
 import { extractFromWheel, pipEnvironment, pipError, requireSpace } from '../../src/engine/pipWheel.js';
-import { findRuntime, MANIFEST_FILE, PROOF_FILE, providedCuda, providedRuntimeFolder } from '../../src/engine/runtime.js';
+import { keepsOffCuda, findRuntime, MANIFEST_FILE, PROOF_FILE, providedCuda, providedRuntimeFolder } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { crc32 } from '../../src/storage/crc32.js';
 
@@ -77,6 +77,13 @@ test('a configured folder is taken, or refused by name: never another one instea
   mkdirSync(path.join(named, 'nvidia', 'cublas', 'lib'), { recursive: true });
   mkdirSync(path.join(named, 'tensorflow-2.21.0.dist-info'));
   assert.deepEqual(findRuntime({ configured: named, environment: { THAW_RUNTIME: '/nowhere' } }), { directory: named, flavour: 'cuda', version: '2.21.0', source: 'configured' });
+});
+
+test('what keeps training off the CUDA build is a folder that is set, unless it is that build\'s, and the choice of the CPU', () => {
+  const home = { THAW_HOME: folder };
+  assert.deepEqual(keepsOffCuda({ ...home, THAW_RUNTIME: '', THAW_DEVICE: 'gpu' }), []);
+  assert.deepEqual(keepsOffCuda({ ...home, THAW_RUNTIME: `${providedRuntimeFolder(home, 'cuda')}/` }), []);
+  assert.deepEqual(keepsOffCuda({ ...home, THAW_RUNTIME: providedRuntimeFolder(home), THAW_DEVICE: 'cpu' }), ['THAW_RUNTIME', 'THAW_DEVICE']);
 });
 
 test('the pins say which platform is supported, and why another is not', () => {
