@@ -24,6 +24,8 @@ export interface Check {
   readonly name: string;
   readonly state: 'ok' | 'warning' | 'missing';
   readonly detail: string;
+  /** Of what is missing: that setting up the engine brings it. Of all else `detail` says what to do. */
+  readonly setUpBrings?: true;
 }
 
 /** Examines the machine; loads the engine to see what it really computes on. Never throws for what it finds. Details hold whole paths. */
@@ -44,7 +46,7 @@ export async function examine(environment: NodeJS.ProcessEnv): Promise<Check[]> 
   checks.push(await attempt('Weights', () => {
     const weights = findWeights(DEFAULT_BACKBONE, environment);
     return weights === undefined
-      ? { state: 'missing', detail: `The ImageNet weights of ${DEFAULT_BACKBONE} are not on this machine. Run \`thaw setup\`, or Thaw: Set Up Engine` }
+      ? { state: 'missing', detail: `The ImageNet weights of ${DEFAULT_BACKBONE} are not on this machine. Run \`thaw setup\`, or Thaw: Set Up Engine`, setUpBrings: true }
       : { state: 'ok', detail: `${weights.name}, SHA-256 ${weights.sha256.slice(0, 12)}…` };
   }));
   checks.push(await attempt('Cache', async () => {
@@ -104,7 +106,7 @@ async function examineEngine(environment: NodeJS.ProcessEnv): Promise<Check[]> {
     runtime = findRuntime({ environment });
     if (runtime === undefined) {
       pinsFor('cpu'); // where set-up would find nothing to fetch, that is said instead
-      return [{ name: 'Engine', state: 'missing', detail: 'TensorFlow is not on this machine. Run `thaw setup`, or Thaw: Set Up Engine' }];
+      return [{ name: 'Engine', state: 'missing', detail: 'TensorFlow is not on this machine. Run `thaw setup`, or Thaw: Set Up Engine', setUpBrings: true }];
     }
     const engine = await loadEngine({ environment, threads: configuredThreads(environment) });
     const { device } = engine;
@@ -132,7 +134,7 @@ async function examineGpu(environment: NodeJS.ProcessEnv): Promise<Check[]> {
   const state = environment['THAW_DEVICE'] === 'gpu' ? 'missing' : 'warning';
   if ('problem' in report) {
     const { code, message, next } = report.problem;
-    checks.push({ name: 'GPU', state: code === 'no-gpu' && state === 'warning' ? 'ok' : state, detail: code === 'no-gpu' ? message : `${message}. ${next}` });
+    checks.push({ name: 'GPU', state: code === 'no-gpu' && state === 'warning' ? 'ok' : state, detail: code === 'no-gpu' && state === 'warning' ? message : `${message}. ${next}` });
   } else {
     const [first] = report.gpus;
     checks.push({ name: 'Driver', state: 'ok', detail: `NVIDIA ${first?.driver ?? 'of unknown version'}` });

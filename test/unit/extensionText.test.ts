@@ -191,8 +191,13 @@ test('translations travel in the page as the value of one attribute, whatever is
 });
 
 test('the doctor\'s report is a page of aligned lines', () => {
-  const report = describeSetUp({ checks: [{ name: 'engine', state: 'ok', detail: 'TensorFlow 2.21.0' }, { name: 'weights', state: 'missing', detail: 'not fetched' }] }, l10n);
-  assert.equal(report, 'Thaw set-up\n\nengine   ok       TensorFlow 2.21.0\nweights  missing  not fetched\n\nMissing: 1. Run "Thaw: Set Up Engine" from the command palette.\n');
+  const engine = { name: 'engine', state: 'ok', detail: 'TensorFlow 2.21.0' } as const;
+  const weights = { name: 'weights', state: 'missing', detail: 'not fetched', setUpBrings: true } as const;
+  assert.equal(describeSetUp({ checks: [engine, weights] }, l10n), 'Thaw set-up\n\nengine   ok       TensorFlow 2.21.0\nweights  missing  not fetched\n\nMissing: 1. Run "Thaw: Set Up Engine" from the command palette.\n');
+  const gpu = { name: 'GPU', state: 'missing', detail: 'No NVIDIA GPU found. Train on the CPU' } as const;
+  assert.match(describeSetUp({ checks: [engine, gpu] }, l10n), /\n\nMissing: 1\. What to do stands in its line\.\n$/);
+  assert.match(describeSetUp({ checks: [weights, gpu] }, l10n), /\n\nMissing: 2\. What to do stands in its line\.\n$/);
+  assert.match(describeSetUp({ checks: [engine] }, l10n), /\n\nNothing is missing\.\n$/);
 });
 
 test('weights are shown with what is here, how large, which licence and how good', () => {
