@@ -45,7 +45,9 @@ export class EngineSetUp {
     if (!missing.runtime && !missing.weights) return true;
     if (missing.runtime) pinsFor('cpu'); // where there is nothing to fetch, that is said instead of a question
     const setUp = vscode.l10n.t('Set Up');
-    if (await vscode.window.showInformationMessage(this.#question(missing), setUp) !== setUp) return false;
+    // Modal, as every caller waits for the answer: a toast folds into the bell, unanswered.
+    const { question, detail } = this.#question(missing);
+    if (await vscode.window.showInformationMessage(question, { modal: true, detail }, setUp) !== setUp) return false;
     for (;;) {
       try {
         return await this.#setUp();
@@ -53,18 +55,18 @@ export class EngineSetUp {
         this.log.error(error instanceof Error ? error : String(error));
         const again = vscode.l10n.t('Try Again');
         const showLog = vscode.l10n.t('Show Log');
-        const chosen = await vscode.window.showErrorMessage(failureText(error), again, showLog);
+        const chosen = await vscode.window.showErrorMessage(failureText(error), { modal: true }, again, showLog);
         if (chosen === showLog) this.log.show();
         if (chosen !== again) return false;
       }
     }
   }
 
-  #question(missing: { runtime: boolean; weights: boolean }): string {
+  #question(missing: { runtime: boolean; weights: boolean }): { readonly question: string; readonly detail: string } {
     const folder = plainText(cacheFolder(this.installation.environment()));
-    if (!missing.weights) return vscode.l10n.t('Thaw needs TensorFlow 2.21, 274 MB, in {0}', folder);
-    if (!missing.runtime) return vscode.l10n.t('Thaw needs ImageNet weights, 19 MB, in {0}', folder);
-    return vscode.l10n.t('Thaw needs TensorFlow 2.21, 274 MB, and ImageNet weights, 19 MB, in {0}', folder);
+    if (!missing.weights) return { question: vscode.l10n.t('Thaw needs TensorFlow'), detail: vscode.l10n.t('Downloads TensorFlow 2.21, 274 MB, to {0}.', folder) };
+    if (!missing.runtime) return { question: vscode.l10n.t('Thaw needs ImageNet weights'), detail: vscode.l10n.t('Downloads ImageNet weights, 19 MB, to {0}.', folder) };
+    return { question: vscode.l10n.t('Thaw needs TensorFlow and ImageNet weights'), detail: vscode.l10n.t('Downloads TensorFlow 2.21, 274 MB, and ImageNet weights, 19 MB, to {0}.', folder) };
   }
 
   /** Runs `thaw setup`; false when the person cancels. */

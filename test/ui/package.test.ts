@@ -29,8 +29,8 @@ test('a person who installed only the package right-clicks a folder, is asked on
     const vscode = await openWorkbench(server, workspace);
     try {
       await vscode.chooseContextMenu(vscode.explorerRow('insects'), 'Thaw', 'Train with Freeze');
-      const question = await vscode.answerNotification('Thaw needs TensorFlow', 'Set Up', { timeout: 60_000 });
-      assert.ok(question.includes('Thaw needs TensorFlow 2.21, 274 MB, and ImageNet weights, 19 MB, in '), question);
+      const question = await vscode.answerDialog('Thaw needs TensorFlow and ImageNet weights', 'Set Up', { timeout: 60_000 });
+      assert.ok(question.includes('Downloads TensorFlow 2.21, 274 MB, and ImageNet weights, 19 MB, to '), question);
       assert.ok(question.includes(home), question);
       const progress = vscode.toast('Setting up Thaw');
       await progress.waitFor({ timeout: 30_000 });
