@@ -1,4 +1,5 @@
-// Open Run, Compare Runs…, Stop Training, Delete Run, Reveal Run Folder, Show Log.
+// Open Run, Compare Runs…, Stop Training, Delete Run, Reveal Run Folder, Show Log. In Restricted Mode too: a trainer must be possible to stop, and what
+// is deleted the person has named and confirmed; neither goes through a link.
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import * as vscode from 'vscode';
