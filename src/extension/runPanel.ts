@@ -268,7 +268,7 @@ class RunPanel {
         this.updateSoon();
         return;
       case 'stop':
-        if (this.#run !== undefined) await stopTraining(services, this.#run);
+        if (this.#run !== undefined) await this.#stop(this.#run);
         return;
       case 'trainAgain':
         if (run) await this.#train(run, { configuration: run.record.configuration });
@@ -330,6 +330,15 @@ class RunPanel {
       case 'scriptError':
         services.log.error(`The panel's script: ${message.message}`);
         return;
+    }
+  }
+
+  async #stop(directory: string): Promise<void> {
+    try {
+      await stopTraining(this.services, directory);
+    } catch (error) {
+      this.#post({ type: 'stopFailed', directory });
+      throw error;
     }
   }
 

@@ -40,6 +40,8 @@ export type HostMessage =
   | { readonly type: 'classification'; readonly classification: Classification | undefined }
   | { readonly type: 'advice'; readonly advice: Advice | undefined; /** Why training can't start here. */ readonly cannotTrain?: string }
   | { readonly type: 'study'; readonly study: StudySnapshot | UnreadableStudy | undefined; readonly samples: readonly StudySample[]; readonly cannotTrain?: string }
+  /** The run that was asked to stop goes on, and may be asked again. */
+  | { readonly type: 'stopFailed'; readonly directory: string }
   | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
 export const webviewMessageSchema = v.variant('type', [

@@ -60,6 +60,7 @@ export function parseHostMessage(data: unknown): HostMessage | undefined {
       case 'classification': return looksLikeClassification(data['classification']);
       case 'advice': return (data['advice'] === undefined || data['advice'] === null || v.is(adviceSchema, data['advice'])) && isOptional(data['cannotTrain'], 'string');
       case 'study': return looksLikeStudy(data['study']) && looksLikeSamples(data['samples']) && isOptional(data['cannotTrain'], 'string');
+      case 'stopFailed': return typeof data['directory'] === 'string';
       case 'show': return data['tab'] === 'run' || data['tab'] === 'compare' || data['tab'] === 'classify' || data['tab'] === 'advice' || data['tab'] === 'study';
       default: return false;
     }

@@ -172,6 +172,9 @@ class Panel {
         else this.drawRun();
         break;
       }
+      case 'stopFailed':
+        this.runScreen.stopFailed(message.directory);
+        break;
       case 'comparison':
         this.comparisonMessage = message;
         if (message.comparison) this.adoptComparison(message.comparison.runs.map((run) => run.directory));

@@ -163,6 +163,13 @@ export class RunScreen {
     setText(this.left, view.left);
   }
 
+  /** The run goes on though it was asked to stop: it can be asked again. */
+  stopFailed(directory: string): void {
+    if (directory !== this.directory) return;
+    this.stopping = false;
+    this.show(this.content);
+  }
+
   private viewOf(run: RunSnapshot): RunView {
     return runView(run, { now: this.now(), note: this.content.note, stopping: this.stopping, timeOfDay: this.timeOfDay });
   }

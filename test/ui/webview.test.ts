@@ -636,6 +636,10 @@ describe('the panel', () => {
     assert.equal(await panel.page.getByRole('button', { name: 'Stop', exact: true }).isDisabled(), true);
     await panel.page.keyboard.press('Enter');
     assert.equal((await panel.posted()).filter(({ type }) => type === 'stop').length, 1);
+    await panel.send({ type: 'stopFailed', directory: snapshot().directory });
+    assert.notEqual(await panel.text('.progress-what'), 'Stopping at the next batch');
+    await click('Stop');
+    assert.equal((await panel.posted()).filter(({ type }) => type === 'stop').length, 2);
     await panel.run(snapshot({ state: 'failed', epochs: 2, record: { failure: FAILURE } }));
     assert.equal(await panel.page.evaluate(() => document.activeElement?.textContent), 'Train again');
     await click('Train again');

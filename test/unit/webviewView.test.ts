@@ -257,6 +257,7 @@ describe('messages from the host', () => {
       { type: 'run', run: undefined, now: 1 }, { type: 'run', run: snapshot(), now: 1, note: 'x' }, { type: 'run', run: { directory: '/r', id: 'r', reason: 'gone' }, now: 1 },
       { type: 'comparison', comparison: undefined, reason: 'none' }, { type: 'comparison', comparison: { runs: [snapshot()], pairs: [], verdict: { title: 't', body: [] } } },
       { type: 'show', tab: 'compare' }, { type: 'show', tab: 'study' }, { type: 'study', study: makeStudySnapshot(), samples: [{ dataset: 0, thumbnail: '' }] }, { type: 'study', study: undefined, samples: [] },
+      { type: 'stopFailed', directory: '/w/.thaw/runs/x' },
     ]) assert.equal(parseHostMessage(message), message);
   });
 
@@ -266,6 +267,7 @@ describe('messages from the host', () => {
       undefined, null, 5, 'run', [], {}, { type: 'other' }, { type: 'run', run: {}, now: 1 }, { type: 'run', run, now: '1' }, { type: 'run', run: { ...run, epochs: {} }, now: 1 },
       { type: 'run', run: { ...run, epochs: [{ ...epochEvents('freeze', 1)[0], train: 1 }] }, now: 1 }, { type: 'show', tab: 'data' },
       { type: 'study', study: { directory: '/s', record: {} }, samples: [] }, { type: 'study', study: undefined }, { type: 'comparison', comparison: { runs: [{}], pairs: [], verdict: { title: '', body: [] } } }, { type: 'comparison', comparison: { runs: [], pairs: [] } },
+      { type: 'stopFailed' },
     ]) assert.equal(parseHostMessage(message), undefined, JSON.stringify(message));
   });
 });

@@ -10,7 +10,7 @@ export const stopCommand: Command = async (args) => {
   const outcome = await stopRun(directory);
   process.stdout.write({
     stopped: `Stopped ${directory}\n`,
-    killed: `Ended ${directory}: it did not answer within 5 s\n`,
+    killed: `Ended ${directory}: it did not answer in time\n`,
     'not-running': `${directory} is not running\n`,
   }[outcome]);
   return EXIT.done;
