@@ -89,7 +89,7 @@ async function train({ dataset, workspace, runsFolder, strategy, more }) {
   const epochs = more[0] === '--epochs' ? Number(more[1]) : undefined;
   const earlier = readRuns(runsFolder).find((listed) => listed.state === 'finished' && listed.strategy === strategy
     && (epochs === undefined || listed.epochs === epochs) && path.resolve(workspace, readRecord(listed.run).dataset.path) === dataset
-    && Date.parse(listed.createdAt) > fs.statSync(dataset).mtimeMs); // of the same pictures: the sample may have been made anew
+    && Date.parse(listed.createdAt) > changedAt(dataset)); // of the same pictures: some may have been added, or the sample made anew
   if (earlier !== undefined) {
     console.log(`▸ Train with ${strategy}\n  done by an earlier start, ${path.relative(ROOT, earlier.run)}`);
     return;
@@ -97,6 +97,14 @@ async function train({ dataset, workspace, runsFolder, strategy, more }) {
   await step(`Train with ${strategy}`, async () => {
     await run(process.execPath, [CLI, 'train', dataset, '--strategy', strategy, '--runs', runsFolder, ...more], { accept: [0, 130] });
   });
+}
+
+/** When something was last added to or removed from the dataset, its splits or their classes, milliseconds since 1970. Thaw's own folder isn't one. */
+export function changedAt(folder, levels = 2) {
+  const within = levels === 0 ? [] : fs.readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => !entry.name.startsWith('.') && isFolder(path.join(folder, entry.name)))
+    .map((entry) => changedAt(path.join(folder, entry.name), levels - 1));
+  return Math.max(fs.statSync(folder).mtimeMs, ...within);
 }
 
 function readRuns(runsFolder) {
