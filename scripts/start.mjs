@@ -91,7 +91,7 @@ async function train({ dataset, workspace, runsFolder, strategy, more }) {
     && (epochs === undefined || listed.epochs === epochs) && path.resolve(workspace, readRecord(listed.run).dataset.path) === dataset
     && Date.parse(listed.createdAt) > changedAt(dataset)); // of the same pictures: some may have been added, or the sample made anew
   if (earlier !== undefined) {
-    console.log(`▸ Train with ${strategy}\n  done by an earlier start, ${path.relative(ROOT, earlier.run)}`);
+    console.log(`▸ Train with ${strategy}\n  done by an earlier start, ${printable(path.relative(ROOT, earlier.run))}`);
     return;
   }
   await step(`Train with ${strategy}`, async () => {
@@ -121,7 +121,7 @@ function readRecord(directory) {
 function printTable(runs) {
   const share = (value) => value.toFixed(3).replace(/^0/, '');
   const rows = runs.filter(({ accuracy }) => typeof accuracy === 'number').map((each) => [
-    each.strategy, each.dataset, share(each.accuracy), `[${each.interval.map(share).join('–')}]`, `${each.correct} of ${each.total}`,
+    each.strategy, printable(each.dataset), share(each.accuracy), `[${each.interval.map(share).join('–')}]`, `${each.correct} of ${each.total}`,
     String(each.epochs), `${each.seconds.toFixed(1)} s`,
   ]);
   const table = [['strategy', 'dataset', 'accuracy', '95 % interval', 'right', 'epochs', 'time'], ...rows];
@@ -129,9 +129,14 @@ function printTable(runs) {
   console.log(`\n${table.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()}`).join('\n')}\n`);
 }
 
+/** Without what a terminal would obey: names come from disk. */
+function printable(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
+}
+
 function printLiveRuns(runsFolder) {
   for (const { run: directory } of readRuns(runsFolder).filter(({ state }) => LIVE.includes(state))) {
-    console.log(`Still training: ${directory}\n  To stop it: thaw stop ${directory}\n  (thaw is node ${path.relative(calledFrom, CLI)})`);
+    console.log(`Still training: ${printable(directory)}\n  To stop it: thaw stop ${printable(directory)}\n  (thaw is node ${path.relative(calledFrom, CLI)})`);
   }
 }
 

@@ -1,5 +1,6 @@
 // `thaw`: the trainer's jobs from a terminal.
 import { EXIT, ThawError } from '../protocol/errors.js';
+import { printableError } from '../protocol/printable.js';
 import { EXPORT_FORMATS } from '../protocol/exporting.js';
 import { STRATEGIES } from '../protocol/run.js';
 import { STUDY_FORMATS } from '../study/export.js';
@@ -137,7 +138,7 @@ main(args).then(
         : { type: 'error', code: 'unexpected', message: error instanceof Error ? error.message : String(error), next: 'Report it, with what the command printed' };
       process.stdout.write(`${JSON.stringify(line)}\n`);
     }
-    process.stderr.write(known ? `${error.message}. ${error.next}.\n` : `${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.stderr.write(printableError(error));
     process.exitCode = code;
   },
 );

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkEngine } from '../engine/selfCheck.js';
 import { EXIT, ThawError } from '../protocol/errors.js';
+import { printableError } from '../protocol/printable.js';
 import { RunWriter } from '../runs/runWriter.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
@@ -75,7 +76,7 @@ function timedLog(): ProgressLine {
 main().then(
   (code) => { process.exitCode = code; },
   (error: unknown) => {
-    process.stderr.write(error instanceof ThawError ? `${error.message}. ${error.next}.\n` : `${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+    process.stderr.write(printableError(error));
     process.exitCode = error instanceof ThawError ? { input: EXIT.badInput, engine: EXIT.engineNotReady, run: EXIT.failed }[error.kind] : EXIT.failed;
   },
 );

@@ -1,7 +1,7 @@
 // Training for real: the CLI's own process, libtensorflow, the pretrained network, photographs.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync, truncateSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -160,6 +160,21 @@ test('own weights are recognised, kept, and trained on by name', async (context)
   const again = await thaw(['weights', 'add', brought, '--json'], { THAW_HOME: home });
   assert.deepEqual(jsonLines(again.stdout), [{ type: 'result', name: 'efficientnet_lite0', backbone: 'efficientnet_lite0', classes: 1000, sha256: published.sha256, own: false }]);
   assert.ok(findWeights('efficientnet_lite0', { THAW_HOME: home }));
+});
+
+test('a name on disk that holds an escape sequence is printed without it, in results and in errors', async (context) => {
+  const folder = temporaryFolder(context);
+  const root = smallDataset(path.join(folder, 'pictures'), 4);
+  renameSync(path.join(root, 'food'), path.join(root, 'food\u001b[2J'));
+  writeFileSync(path.join(root, 'vehicles', 'bad\u001b]0;x\u0007.png'), 'no picture');
+  const { code, stdout, stderr } = await thaw(['inspect', root]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^ {2}food\?\[2J: \d+ train/m);
+  assert.match(stdout, /^ {2}vehicles\/bad\?\]0;x\?\.png: /m);
+  const missing = await thaw(['inspect', path.join(root, 'none\u001b[2J')]);
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /none\?\[2J/);
+  for (const text of [stdout, missing.stderr]) assert.doesNotMatch(text.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f]/);
 });
 
 test('the sample has six classes of 40 to 250 pictures, and Thaw has nothing to warn of', async () => {

@@ -1,4 +1,5 @@
 // Tensors by name, as files hold them: PyTorch's names and layouts, plain typed arrays, no engine.
+import { printable } from '../../protocol/printable.js';
 
 /** Element types of tensors in files, by PyTorch's names. */
 export interface TensorData {
@@ -78,6 +79,6 @@ function widenedHalf(bits: number): number {
 
 /** A name from a file for a message: short and without control characters. */
 export function quoted(name: string): string {
-  const plain = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
+  const plain = printable(name);
   return `"${plain.length > 80 ? `${plain.slice(0, 80)}…` : plain}"`;
 }

@@ -7,7 +7,7 @@ import type { Advice } from '../../protocol/advice.js';
 import { EXIT } from '../../protocol/errors.js';
 import { ENGLISH } from '../../protocol/localiser.js';
 import { advise } from '../advise.js';
-import { InterruptSignal, printJson, requiredArgument, type Command } from './command.js';
+import { InterruptSignal, printJson, printLines, requiredArgument, type Command } from './command.js';
 import { colourOf, pretrainedOf } from './pretrained.js';
 import { ProgressLine } from './progressLine.js';
 
@@ -29,7 +29,7 @@ export const adviseCommand: Command = async (args) => {
   progress?.end();
   if (advice === undefined) return EXIT.stopped;
   if (values.json) printJson({ type: 'result', ...advice });
-  else process.stdout.write(`${textOf(advice).join('\n')}\n`);
+  else printLines(textOf(advice));
   return EXIT.done;
 };
 

@@ -1,6 +1,7 @@
 // What the commands of `thaw` share: their type, their arguments, their exits.
 import path from 'node:path';
 import { ThawError } from '../../protocol/errors.js';
+import { printable } from '../../protocol/printable.js';
 import { RUN_ID } from '../../protocol/run.js';
 import { existsSync } from 'node:fs';
 
@@ -35,6 +36,11 @@ export function findRun(run: string): string {
     }
   }
   throw new ThawError('input', 'no-such-run', `There is no run ${JSON.stringify(run)}`, 'Give the run\'s folder, or its id inside the workspace; `thaw runs` lists them');
+}
+
+/** Prints lines for people. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(''));
 }
 
 /** Prints one JSON value as a line. */

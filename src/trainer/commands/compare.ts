@@ -7,7 +7,7 @@ import { ENGLISH } from '../../protocol/localiser.js';
 import { compareRuns } from '../../runs/compareRuns.js';
 import { readRun } from '../../runs/readRun.js';
 import { strategyName } from '../../runs/strategyName.js';
-import { findRun, printJson, requiredArgument, type Command } from './command.js';
+import { findRun, printJson, printLines, requiredArgument, type Command } from './command.js';
 
 export const compareCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { json: { type: 'boolean', default: false } } });
@@ -40,6 +40,6 @@ export const compareCommand: Command = async (args) => {
       : `Both right ${String(pair.bothRight)}, only the first ${String(pair.onlyFirstRight)}, only the second ${String(pair.onlySecondRight)}, both wrong ${String(pair.bothWrong)}; McNemar ${formatP(pair.p)}`);
   }
   lines.push('', verdict.title, ...verdict.body, ...(verdict.note === undefined ? [] : [verdict.note]));
-  process.stdout.write(`${lines.join('\n')}\n`);
+  printLines(lines);
   return EXIT.done;
 };

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { EXIT } from '../../protocol/errors.js';
 import { examine, withoutPaths } from '../doctor.js';
-import { printJson, type Command } from './command.js';
+import { printJson, printLines, type Command } from './command.js';
 
 export const doctorCommand: Command = async (args) => {
   const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean', default: false }, paths: { type: 'boolean', default: false } } });
@@ -12,7 +12,7 @@ export const doctorCommand: Command = async (args) => {
     printJson({ checks });
   } else {
     const width = Math.max(...checks.map(({ name }) => name.length));
-    for (const { name, state, detail } of checks) process.stdout.write(`${{ ok: '✓', warning: '!', missing: '✗' }[state]} ${name.padEnd(width)}  ${detail}\n`);
+    for (const { name, state, detail } of checks) printLines([`${{ ok: '✓', warning: '!', missing: '✗' }[state]} ${name.padEnd(width)}  ${detail}`]);
   }
   return checks.some(({ state }) => state === 'missing') ? EXIT.engineNotReady : EXIT.done;
 };

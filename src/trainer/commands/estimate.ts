@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { formatCount } from '../../metrics/format.js';
 import { EXIT } from '../../protocol/errors.js';
 import { estimate } from '../estimate.js';
-import { printJson, requiredArgument, type Command } from './command.js';
+import { printJson, printLines, requiredArgument, type Command } from './command.js';
 import { colourOf, pretrainedOf } from './pretrained.js';
 import { recipesOf } from './recipeOption.js';
 
@@ -20,10 +20,10 @@ export const estimateCommand: Command = async (args) => {
   if (values.json) {
     printJson({ ...Object.fromEntries(seconds.map(([strategy, each]) => [strategy, { seconds: each }])), recipe: values.recipe ?? 'default', device: measured.device, images: measured.images });
   } else {
-    process.stdout.write([
+    printLines([
       `${formatCount(measured.images)} images on ${measured.device}, by the recipe ${values.recipe ?? 'default'}, measured on a few batches`,
-      ...seconds.map(([strategy, each]) => `  ${strategy.padEnd(10)}about ${inWords(each)}`), '',
-    ].join('\n'));
+      ...seconds.map(([strategy, each]) => `  ${strategy.padEnd(10)}about ${inWords(each)}`),
+    ]);
   }
   return EXIT.done;
 };

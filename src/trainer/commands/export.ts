@@ -33,7 +33,10 @@ export const exportCommand: Command = async (args) => {
       },
     });
     if (values.json) printJson({ type: 'result', run, format, ...result });
-    else progress.line(`${result.out}, ${formatBytes(result.bytes)}: ${result.files.map((file) => path.basename(file)).join(', ')}\nRead back: probabilities differ from the trained model's by ${formatScientific(result.maxDifference)} at most`);
+    else {
+      progress.line(`${result.out}, ${formatBytes(result.bytes)}: ${result.files.map((file) => path.basename(file)).join(', ')}`);
+      progress.line(`Read back: probabilities differ from the trained model's by ${formatScientific(result.maxDifference)} at most`);
+    }
     return EXIT.done;
   } catch (error) {
     if (!interrupt.requested) throw error;

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { formatCount } from '../../metrics/format.js';
 import { EXIT } from '../../protocol/errors.js';
 import { inspectDataset } from '../inspect.js';
-import { InterruptSignal, printJson, requiredArgument, wholeNumber, type Command } from './command.js';
+import { InterruptSignal, printJson, printLines, requiredArgument, wholeNumber, type Command } from './command.js';
 
 export const inspectCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { 'split-seed': { type: 'string', default: '0' }, json: { type: 'boolean', default: false } } });
@@ -27,6 +27,6 @@ export const inspectCommand: Command = async (args) => {
   lines.push(dataset.leftOut.length === 0 ? 'Nothing left out' : `${formatCount(dataset.leftOut.length)} left out:`);
   for (const { path: file, reason } of dataset.leftOut) lines.push(`  ${file}: ${reason}`);
   for (const warning of data.warnings) lines.push(`Note: ${warning}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
+  printLines(lines);
   return EXIT.done;
 };

@@ -2,6 +2,7 @@
 import type { WriteStream } from 'node:tty';
 import { formatAccuracy, formatClock, formatCount, formatInterval, formatSpeed } from '../../metrics/format.js';
 import type { TrainerEvent } from '../../protocol/events.js';
+import { printable } from '../../protocol/printable.js';
 
 const WIDTH = 24;
 
@@ -39,7 +40,7 @@ export class ProgressLine {
   /** A whole line, after whatever is being rewritten. */
   line(text: string): void {
     this.clear();
-    this.stream.write(`${text}\n`);
+    this.stream.write(`${printable(text)}\n`);
   }
 
   /** Shows bytes of a download, and how fast it goes once that is known. */
@@ -61,7 +62,7 @@ export class ProgressLine {
 
   private rewrite(text: string): void {
     if (this.stream.isTTY !== true) return;
-    this.stream.write(`\r\u001b[K${text.slice(0, (this.stream.columns ?? 80) - 1)}`);
+    this.stream.write(`\r\u001b[K${printable(text).slice(0, (this.stream.columns ?? 80) - 1)}`);
     this.open = true;
   }
 

@@ -8,7 +8,7 @@ import { ENGLISH } from '../../protocol/localiser.js';
 import { listRuns } from '../../runs/readRun.js';
 import { runsFolderFor } from '../../runs/runFolder.js';
 import { strategyName } from '../../runs/strategyName.js';
-import { printJson, type Command } from './command.js';
+import { printJson, printLines, type Command } from './command.js';
 
 export const runsCommand: Command = async (args) => {
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { json: { type: 'boolean', default: false } } });
@@ -30,16 +30,16 @@ export const runsCommand: Command = async (args) => {
     }));
     return EXIT.done;
   }
-  if (runs.length === 0) process.stdout.write(`No runs in ${folder}\n`);
+  if (runs.length === 0) printLines([`No runs in ${folder}`]);
   for (const run of runs) {
     if ('reason' in run) {
-      process.stdout.write(`${run.id}  unreadable: ${run.reason}\n`);
+      printLines([`${run.id}  unreadable: ${run.reason}`]);
       continue;
     }
     const { record } = run;
     const result = record.result === undefined ? record.failure?.message ?? `${String(run.epochs.length)} epochs`
       : `${formatAccuracy(record.result.accuracy)} ${formatInterval(record.result.interval)} (${String(record.result.correct)}/${String(record.result.total)}), ${formatClock(record.result.seconds)}`;
-    process.stdout.write(`${record.id}  ${record.dataset.name}  ${strategyName(record.configuration, ENGLISH)}  ${run.state}  ${result}\n`);
+    printLines([`${record.id}  ${record.dataset.name}  ${strategyName(record.configuration, ENGLISH)}  ${run.state}  ${result}`]);
   }
   return EXIT.done;
 };

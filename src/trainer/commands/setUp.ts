@@ -5,7 +5,7 @@ import { formatBytes, formatSpeed } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { cacheFolder } from '../../storage/folders.js';
 import { removeSetUp, setUp } from '../setUp.js';
-import { InterruptSignal, printJson, type Command } from './command.js';
+import { InterruptSignal, printJson, printLines, type Command } from './command.js';
 import { ProgressLine } from './progressLine.js';
 
 export const setUpCommand: Command = async (args) => {
@@ -60,6 +60,6 @@ export const setUpCommand: Command = async (args) => {
 async function remove(device: 'cpu' | 'gpu' | undefined, json: boolean): Promise<number> {
   const freedBytes = await removeSetUp(process.env, device);
   if (json) printJson({ type: 'result', freedBytes });
-  else process.stdout.write(`Removed ${formatBytes(freedBytes)} of ${device === 'gpu' ? 'TensorFlow for NVIDIA GPUs' : device === 'cpu' ? 'TensorFlow\'s CPU build' : 'TensorFlow and weights'} from ${cacheFolder(process.env)}\n`);
+  else printLines([`Removed ${formatBytes(freedBytes)} of ${device === 'gpu' ? 'TensorFlow for NVIDIA GPUs' : device === 'cpu' ? 'TensorFlow\'s CPU build' : 'TensorFlow and weights'} from ${cacheFolder(process.env)}`]);
   return EXIT.done;
 }

@@ -9,6 +9,7 @@ import { listDataset } from '../../dataset/listing.js';
 import { formatAccuracy, formatClock, formatCount, formatInterval } from '../../metrics/format.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { ENGLISH } from '../../protocol/localiser.js';
+import { printable } from '../../protocol/printable.js';
 import { BACKBONES, COLOURS, DEFAULT_BACKBONE, STRATEGIES } from '../../protocol/run.js';
 import { MOST_SEEDS, type StudyCell, type StudyRecord, type StudySnapshot } from '../../protocol/study.js';
 import { strategyName } from '../../runs/strategyName.js';
@@ -141,7 +142,7 @@ async function show(directory: string, { json, reference, file }: Output): Promi
   const options = { l10n: ENGLISH, reference };
   if (file !== undefined) await writeFileAtomic(file.path, exportStudy(study, file.format, options));
   if (!json) {
-    process.stdout.write(`\n${exportStudy(study, 'markdown', options)}${file === undefined ? '' : `\n${file.path}\n`}`);
+    process.stdout.write(`\n${exportStudy(study, 'markdown', options)}${file === undefined ? '' : `\n${printable(file.path)}\n`}`);
     return;
   }
   const { record } = study;

@@ -12,7 +12,7 @@ import { createRunFolder, newRunId, runsFolderFor } from '../../runs/runFolder.j
 import { RunWriter } from '../../runs/runWriter.js';
 import { strategyName } from '../../runs/strategyName.js';
 import { train } from '../train.js';
-import { InterruptSignal, printJson, requiredArgument, wholeNumber, type Command } from './command.js';
+import { InterruptSignal, printJson, printLines, requiredArgument, wholeNumber, type Command } from './command.js';
 import { colourOf, pretrainedOf } from './pretrained.js';
 import { ProgressLine } from './progressLine.js';
 import { recipeOf } from './recipeOption.js';
@@ -99,6 +99,6 @@ function report(record: RunRecord, directory: string, json: boolean): void {
   }
   for (const warning of data?.warnings ?? []) lines.push(`Note: ${warning}`);
   lines.push(`Run ${directory}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
+  printLines(lines);
 }
 

@@ -9,7 +9,7 @@ import { sourceOf, WEIGHTS } from '../../network/weights/catalogue.js';
 import { provideWeights } from '../../network/weights/provide.js';
 import { EXIT, ThawError } from '../../protocol/errors.js';
 import { BACKBONES, type BackboneName } from '../../protocol/run.js';
-import { InterruptSignal, printJson, type Command } from './command.js';
+import { InterruptSignal, printJson, printLines, type Command } from './command.js';
 import { ProgressLine } from './progressLine.js';
 
 export const weightsCommand: Command = async (args) => {
@@ -66,10 +66,10 @@ function list(json: boolean): number {
   }
   const cells = rows.map(({ name, present, bytes, licence, top1, own, classes, source }) => [
     name, present ? 'here' : 'not here', formatBytes(bytes), licence ?? 'your own', top1 === null ? '' : `top-1 ${formatAccuracy(top1.accuracy)}`,
-    own ? `${String(classes)} classes, ${plain(source)}` : source,
+    own ? `${String(classes)} classes, ${source}` : source,
   ]);
   const widths = cells[0]?.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0))) ?? [];
-  process.stdout.write(cells.map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()}\n`).join(''));
+  printLines(cells.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()));
   return EXIT.done;
 }
 
@@ -106,12 +106,7 @@ async function get(wanted: string, json: boolean): Promise<number> {
 async function add(file: string, json: boolean): Promise<number> {
   const added = await addWeights(path.resolve(file));
   if (json) printJson({ type: 'result', ...added });
-  else if (added.own) process.stdout.write(`Added ${added.name}: ${added.backbone} with ${String(added.classes)} classes. Train on them with --weights ${added.name}\n`);
-  else process.stdout.write(`Added ${WEIGHTS[added.backbone].name}. Train on them with --backbone ${added.name}\n`);
+  else if (added.own) printLines([`Added ${added.name}: ${added.backbone} with ${String(added.classes)} classes. Train on them with --weights ${added.name}`]);
+  else printLines([`Added ${WEIGHTS[added.backbone].name}. Train on them with --backbone ${added.name}`]);
   return EXIT.done;
-}
-
-/** A file's name without what a terminal would obey. */
-function plain(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '?');
 }
