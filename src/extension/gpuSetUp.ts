@@ -87,7 +87,7 @@ async function setUpGpu({ installation, log }: Services): Promise<boolean> {
   const here = providedCuda(environment) !== undefined;
   const detail = [
     here ? vscode.l10n.t('TensorFlow for NVIDIA GPUs is here. The GPU is compared with the CPU again; that takes a minute.')
-      : vscode.l10n.t('Downloads {0} (TensorFlow 2.21 for CUDA 12 and NVIDIA\'s libraries) and keeps {1} in {2}, where {3} are free.', formatBytes(downloadBytes), formatBytes(keptBytes), plainText(folder), formatBytes(await freeBytes(folder))),
+      : vscode.l10n.t('Downloads {0} (TensorFlow 2.21 for CUDA 12 and NVIDIA\'s libraries) and keeps {1} in {2}, where {3} are free; while it unpacks it needs {4}.', formatBytes(downloadBytes), formatBytes(keptBytes), plainText(folder), formatBytes(await freeBytes(folder)), formatBytes(downloadBytes + keptBytes)),
     settings.length === 0 ? vscode.l10n.t('Training stays on the CPU until the GPU has computed what the CPU computes. Training on a GPU is untested on hardware.')
       : vscode.l10n.t('Training stays where it is until the GPU has computed what the CPU computes. Training on a GPU is untested on hardware.'),
     ...settings.map((name) => (name === 'THAW_DEVICE' ? vscode.l10n.t('The setting thaw.device keeps training on the CPU. It is cleared once the GPU is ready.')

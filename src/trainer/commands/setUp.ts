@@ -26,7 +26,7 @@ export const setUpCommand: Command = async (args) => {
       environment: process.env, device, from: values.from === undefined ? undefined : path.resolve(values.from), signal: interrupt.signal,
       onPlan: (plan) => {
         if (values.json) printJson({ type: 'plan', ...plan });
-        else progress.line(`${values.from === undefined ? `Fetches ${formatBytes(plan.downloadBytes)}, keeps` : 'Keeps'} ${formatBytes(plan.keptBytes)} in ${plan.folder}, where ${formatBytes(plan.freeBytes)} are free`);
+        else progress.line(`${values.from === undefined ? `Fetches ${formatBytes(plan.downloadBytes)}, keeps` : 'Keeps'} ${formatBytes(plan.keptBytes)} in ${plan.folder}, where ${formatBytes(plan.freeBytes)} are free${values.from === undefined ? `; while it unpacks it needs ${formatBytes(plan.downloadBytes + plan.keptBytes)}` : ''}`);
       },
       onProgress: (report) => {
         if (values.json) printJson({ type: 'progress', ...report });
