@@ -1,25 +1,28 @@
-// docs/study.md, by one command: npm run bench:study -- [FOLDER…] [--minutes M] [--seeds N] [--strategies freeze,finetune]
+// docs/study.md, by one command: npm run bench:study -- [FOLDER…] [--minutes M] [--seeds N] [--strategies freeze,finetune] [--colour rgb,gray] [--document study|recipes]
 // Runs the study on the folders (by default the sample of emoji), in colour and in gray, with ResNet18 if its weights are at hand, else EfficientNet-Lite0;
-// its runs are kept in .bench/study, so that the same command goes on after any interruption. Then writes docs/study.json, the summary, and the tables.
+// its runs are kept in .bench/study, so that the same command goes on after any interruption, and another takes up what it needs of them. Then writes
+// docs/study.json, the summary, and the tables; or those of docs/recipes.md, which are Thaw's default network's.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { findWeights } from '../src/network/weights/cache.js';
 import { isUnreadableStudy, readStudySnapshot } from '../src/study/snapshot.js';
-import { studyDocument, summaryOf } from './studyDocument.js';
+import { STUDY_DOCUMENTS, studyDocument, summaryOf } from './studyDocument.js';
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { minutes: { type: 'string', default: '120' }, seeds: { type: 'string', default: '5' }, strategies: { type: 'string', default: 'freeze,finetune' } } });
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { minutes: { type: 'string', default: '120' }, seeds: { type: 'string', default: '5' }, strategies: { type: 'string', default: 'freeze,finetune' }, colour: { type: 'string', default: 'rgb,gray' }, document: { type: 'string', default: 'study' } } });
+  const document = STUDY_DOCUMENTS.find((name) => name === values.document);
+  if (document === undefined) throw new Error(`--document is one of ${STUDY_DOCUMENTS.join(', ')}`);
   const folders = positionals.length > 0 ? positionals : [path.resolve('.sample', 'emoji')];
-  const backbone = findWeights('resnet18') === undefined ? 'efficientnet_lite0' : 'resnet18';
-  const study = await execute([...folders, '--backbones', backbone, '--seeds', values.seeds, '--minutes', values.minutes, '--strategies', values.strategies, '--runs', path.resolve('.bench', 'study')]);
+  const backbone = document === 'recipes' || findWeights('resnet18') === undefined ? 'efficientnet_lite0' : 'resnet18';
+  const study = await execute([...folders, '--backbones', backbone, '--seeds', values.seeds, '--minutes', values.minutes, '--strategies', values.strategies, '--colour', values.colour, '--runs', path.resolve('.bench', 'study')]);
   const snapshot = await readStudySnapshot(study);
   if (isUnreadableStudy(snapshot)) throw new Error(`${study}: ${snapshot.reason}`);
   const summary = summaryOf(snapshot);
-  const file = path.resolve('docs', 'study.md');
-  writeFileSync(path.resolve('docs', 'study.json'), `${JSON.stringify(summary, undefined, 1)}\n`);
-  writeFileSync(file, studyDocument(existsSync(file) ? readFileSync(file, 'utf8') : '', summary));
+  const file = path.resolve('docs', `${document}.md`);
+  writeFileSync(path.resolve('docs', `${document}.json`), `${JSON.stringify(summary, undefined, 1)}\n`);
+  writeFileSync(file, studyDocument(existsSync(file) ? readFileSync(file, 'utf8') : '', summary, document));
   process.stdout.write(`${file}\n`);
 }
 

@@ -1,4 +1,4 @@
-// docs/study.md: its tables, made of a committed summary of a study, so that they can be rebuilt without training anything again.
+// docs/study.md, and the bars of docs/recipes.md: tables made of the committed summary of a study, so that they can be rebuilt without training anything again.
 import * as v from 'valibot';
 import { ENGLISH } from '../src/protocol/localiser.js';
 import { studyRecordSchema, type StudySnapshot } from '../src/protocol/study.js';
@@ -6,10 +6,13 @@ import { exportStudy } from '../src/study/export.js';
 import { estimatedSeconds } from '../src/study/plan.js';
 import { studyFacts } from '../src/study/tables.js';
 
-const BEGIN = '<!-- The lines from here on are made by `npm run bench:study`, of study.json. -->';
+/** Documents of docs/ that hold a study's tables; the summary lies beside each, by the same name. */
+export const STUDY_DOCUMENTS = ['study', 'recipes'] as const;
+export type StudyDocument = (typeof STUDY_DOCUMENTS)[number];
+
 const END = '<!-- To here. -->';
 
-/** What docs/study.json holds: what the tables are made of, and no path of the machine. */
+/** What such a summary holds: what the tables are made of, and no path of the machine. */
 export const studySummarySchema = v.strictObject({
   record: studyRecordSchema,
   datasets: v.array(v.nullable(v.strictObject({ train: v.number(), validation: v.number(), test: v.number(), classes: v.number() }))),
@@ -29,17 +32,18 @@ export function snapshotOf({ record, datasets, device }: StudySummary): StudySna
 }
 
 /** The document with its tables made anew; what people wrote around them stays. */
-export function studyDocument(document: string, summary: StudySummary): string {
+export function studyDocument(document: string, summary: StudySummary, name: StudyDocument = 'study'): string {
+  const begin = `<!-- The lines from here on are made by \`npm run bench:study\`, of ${name}.json. -->`;
   const study = snapshotOf(summary);
   const finished = summary.record.runs.filter(({ state }) => state === 'finished');
   const minutes = Math.round(finished.reduce((sum, run) => sum + (run.seconds ?? 0), 0) / 60);
   // Of these runs alone: what was left out was estimated too.
   const estimated = finished.some((run) => run.estimatedSeconds === undefined) ? undefined : estimatedSeconds(finished);
   const made = [
-    BEGIN, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${finished.length} runs, ${minutes} minutes${estimated === undefined ? '' : `, of which the estimate had said ${Math.round(estimated / 60)}`}.`,
+    begin, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${finished.length} runs, ${minutes} minutes${estimated === undefined ? '' : `, of which the estimate had said ${Math.round(estimated / 60)}`}.`,
     '', exportStudy(study, 'markdown', { l10n: ENGLISH, reference: true }).trimEnd(), '', END,
   ].join('\n');
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
+  const [from, to] = [document.indexOf(begin), document.indexOf(END)];
   if (from < 0 || to < from) return `${document === '' ? '# The study, repeated' : document.trimEnd()}\n\n${made}\n`;
   return document.slice(0, from) + made + document.slice(to + END.length);
 }

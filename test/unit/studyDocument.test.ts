@@ -1,13 +1,11 @@
-// The tables of docs/study.md can be rebuilt from the committed summary, and hold no path of the machine that made them.
+// The tables that are made of studies can be rebuilt from their committed summaries, and hold no path of the machine that made them.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import * as v from 'valibot';
-import { studyDocument, studySummarySchema, summaryOf } from '../../bench/studyDocument.js';
+import { STUDY_DOCUMENTS, studyDocument, studySummarySchema, summaryOf } from '../../bench/studyDocument.js';
 import { makeStudySnapshot } from '../harness/studies.js';
-
-const summaryFile = path.join(process.cwd(), 'docs', 'study.json');
 
 test('a summary makes the tables again, whatever stands around them', () => {
   const study = makeStudySnapshot({ state: 'finished' });
@@ -32,7 +30,9 @@ test('the time that the runs took stands beside what these were estimated to tak
   assert.match(made(runs.map(({ estimatedSeconds, ...run }, index) => (index === 0 ? run : { ...run, estimatedSeconds })) as typeof runs), / 8 runs, 12 minutes\.\n/);
 });
 
-test('docs/study.md is what its summary makes', { skip: !existsSync(summaryFile) && 'the study has not been run yet' }, () => {
-  const document = readFileSync(path.join(process.cwd(), 'docs', 'study.md'), 'utf8');
-  assert.equal(studyDocument(document, v.parse(studySummarySchema, JSON.parse(readFileSync(summaryFile, 'utf8')))), document);
-});
+for (const name of STUDY_DOCUMENTS) {
+  test(`docs/${name}.md is what its summary makes`, () => {
+    const read = (end: string): string => readFileSync(path.join(process.cwd(), 'docs', `${name}.${end}`), 'utf8');
+    assert.equal(studyDocument(read('md'), v.parse(studySummarySchema, JSON.parse(read('json'))), name), read('md'));
+  });
+}
