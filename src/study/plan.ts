@@ -1,5 +1,6 @@
 // From what a study is asked to do to the runs that it is made of, in the order in which they are executed.
 import * as v from 'valibot';
+import type { Recipe } from '../protocol/run.js';
 import { studyPlanSchema, type StudyPlan, type StudyRecord, type StudyRun } from '../protocol/study.js';
 
 type Place = Pick<StudyRun, 'dataset' | 'strategy' | 'colour' | 'backbone'>;
@@ -30,9 +31,8 @@ export function plannedRuns(plan: StudyPlan, order: StudyOrder): StudyRun[] {
 /** Whether these are the runs of the plan, each once, in whatever order. */
 export function areRunsOf(plan: StudyPlan, runs: readonly StudyRun[]): boolean {
   if (runs.length !== plannedCells(plan).length * plan.seeds) return false; // before so many are made
-  const name = (run: StudyRun): string => `${cellKey(run)} ${run.seed}`;
-  const planned = new Set(plannedRuns(plan, 'seeds last').map(name));
-  return new Set(runs.map(name)).size === runs.length && runs.every((run) => planned.has(name(run)));
+  const planned = new Set(plannedRuns(plan, 'seeds last').map(placeKey));
+  return new Set(runs.map(placeKey)).size === runs.length && runs.every((run) => planned.has(placeKey(run)));
 }
 
 /** Names what runs share: the same for all that use the same features. */
@@ -43,6 +43,16 @@ export function featuresOf({ dataset, backbone, colour }: Place): string {
 /** Names a cell. */
 export function cellKey(place: Place): string {
   return `${featuresOf(place)} ${place.strategy}`;
+}
+
+/** Names a run's place in the plan: its cell, and its seed. */
+export function placeKey(run: Place & Pick<StudyRun, 'seed'>): string {
+  return `${cellKey(run)} ${run.seed}`;
+}
+
+/** The recipe that the plan has for a strategy and a backbone; undefined where it has none. */
+export function plannedRecipe({ recipes }: Pick<StudyPlan, 'recipes'>, { strategy, backbone }: Pick<StudyRun, 'strategy' | 'backbone'>): Recipe | undefined {
+  return recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe;
 }
 
 /**
@@ -83,7 +93,7 @@ export function trimmedRuns(runs: readonly StudyRun[], fitting: number, seeds: n
 export function isOutOfTime(planned: StudyRun, runs: readonly StudyRun[], budgetSeconds: number): boolean {
   const spent = runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   if (planned.seed === 0) return spent > budgetSeconds;
-  const estimated = (of: (run: StudyRun) => boolean): number => runs.reduce((sum, run) => sum + (of(run) ? run.estimatedSeconds ?? 0 : 0), 0);
+  const estimated = (of: (run: StudyRun) => boolean): number => estimatedSeconds(runs.filter(of)) ?? 0;
   const expected = estimated(({ seconds }) => seconds !== undefined);
   const first = estimated(({ state, seed }) => state === 'planned' && seed === 0);
   return spent + (first + (planned.estimatedSeconds ?? 0)) * (expected > 0 ? spent / expected : 1) > budgetSeconds;

@@ -7,7 +7,7 @@ import type { RunResult } from '../protocol/run.js';
 import type { StudyCell, StudyPair, StudyPlan, StudyRun, TestedStudyPair, UntestedReason } from '../protocol/study.js';
 import { SeededRandom } from '../training/random.js';
 import { needsFeatures } from '../training/recipes.js';
-import { cellKey, featuresOf, plannedCells } from './plan.js';
+import { cellKey, featuresOf, placeKey, plannedCells, plannedRecipe } from './plan.js';
 
 /** Fewer seeds than this say too little about how runs differ by seed. */
 export const SEEDS_FOR_SPREAD = 3;
@@ -58,7 +58,7 @@ export function studyResults(plan: StudyPlan, finished: readonly FinishedRun[], 
 }
 
 function startsFromFeatures(plan: StudyPlan, { strategy, backbone }: Pick<StudyRun, 'strategy' | 'backbone'>): boolean {
-  const recipe = plan.recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe;
+  const recipe = plannedRecipe(plan, { strategy, backbone });
   return recipe !== undefined && needsFeatures(recipe);
 }
 
@@ -157,7 +157,7 @@ function sameImages(runs: readonly FinishedRun[]): Uint8Array[] | undefined {
 }
 
 function nameOf(runs: readonly FinishedRun[]): string {
-  return runs.map(({ planned }) => `${cellKey(planned)} ${planned.seed} ${planned.run ?? ''}`).join(', ');
+  return runs.map(({ planned }) => `${placeKey(planned)} ${planned.run ?? ''}`).join(', ');
 }
 
 function remembered<T>(memory: Map<string, unknown>, key: string, compute: () => T): T {

@@ -4,7 +4,7 @@ import { ThawError } from '../protocol/errors.js';
 import type { BackboneName, Colour, Recipe, Strategy } from '../protocol/run.js';
 import { MOST_DATASETS, MOST_RUNS, MOST_SEEDS, type StudyPlan, type StudyRecord, type StudyRun } from '../protocol/study.js';
 import { newNonce } from '../runs/processIdentity.js';
-import { plannedRuns, planKey } from './plan.js';
+import { plannedRecipe, plannedRuns, planKey } from './plan.js';
 import { studyResults } from './results.js';
 import { createStudyFolder, listStudies, newStudyId, readStudyRecord, resolveStored, storedPath, StudyWriter } from './studyFolder.js';
 
@@ -35,12 +35,12 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     datasets: request.datasets.map(({ folder, runsFolder }, index) => ({ name: names[index] ?? '', path: storedPath(folder, studiesFolder), runs: storedPath(runsFolder, studiesFolder) })),
     strategies: [...request.strategies], colours: [...request.colours], backbones: [...request.backbones], seeds: request.seeds, splitSeed: 0, recipe: request.recipe, recipes: [...request.recipes],
   };
-  let earlier: ReadonlyMap<string, StudyRun> = new Map();
+  const earlier = new Map<string, StudyRun>();
   if (options.fresh !== true) {
-    const read = await readStudies(studiesFolder);
-    const found = findStudy(read, plan);
-    if (found !== undefined) return found;
-    earlier = finishedRuns(read);
+    for await (const study of readStudies(studiesFolder)) {
+      if (isOfPlan(study, plan)) return { directory: study.directory, found: study.record };
+      takeFinishedRuns(study, earlier);
+    }
   }
   const now = new Date();
   const { cells, pairs } = studyResults(plan, []);
@@ -98,8 +98,7 @@ interface ReadStudy {
 }
 
 /** The studies of a folder, the newest first, without those that can't be read or whose paths lead out of their workspace: these are none of ours. */
-async function readStudies(studiesFolder: string): Promise<ReadStudy[]> {
-  const studies: ReadStudy[] = [];
+async function* readStudies(studiesFolder: string): AsyncGenerator<ReadStudy> {
   for (const directory of await listStudies(studiesFolder)) {
     const read = await readStudyRecord(directory);
     if ('reason' in read) continue;
@@ -108,33 +107,26 @@ async function readStudies(studiesFolder: string): Promise<ReadStudy[]> {
     } catch {
       continue;
     }
-    studies.push({ directory, record: read.record });
+    yield { directory, record: read.record };
   }
-  return studies;
 }
 
-function findStudy(studies: readonly ReadStudy[], plan: StudyPlan): { readonly directory: string; readonly found: StudyRecord } | undefined {
-  const same = studies.find(({ directory, record }) => {
-    const resolve = (stored: string): string => resolveStored(stored, directory);
-    return planKey(record.plan, resolve) === planKey(plan, resolve);
-  });
-  return same === undefined ? undefined : { directory: same.directory, found: same.record };
+function isOfPlan({ directory, record }: ReadStudy, plan: StudyPlan): boolean {
+  const resolve = (stored: string): string => resolveStored(stored, directory);
+  return planKey(record.plan, resolve) === planKey(plan, resolve);
 }
 
-/** Finished runs by what they are. Whether their folders are there still, and saw the images that are there now, is looked at when the study begins. */
-function finishedRuns(studies: readonly ReadStudy[]): Map<string, StudyRun> {
-  const found = new Map<string, StudyRun>();
-  for (const { directory, record: { plan, runs } } of studies) {
-    for (const run of runs) {
-      const key = runKey(plan, run, (stored) => resolveStored(stored, directory));
-      if (run.state === 'finished' && run.run !== undefined && !found.has(key)) found.set(key, run);
-    }
+/** Adds a study's finished runs by what they are. Whether their folders are there still, and saw the images that are there now, is looked at when the study begins. */
+function takeFinishedRuns({ directory, record: { plan, runs } }: ReadStudy, found: Map<string, StudyRun>): void {
+  for (const run of runs) {
+    if (run.state !== 'finished' || run.run === undefined) continue;
+    const key = runKey(plan, run, (stored) => resolveStored(stored, directory));
+    if (!found.has(key)) found.set(key, run);
   }
-  return found;
 }
 
 /** Names all that a run's result depends on, but for the images: equal for the runs of two studies that ask for the same. */
-function runKey({ datasets, recipes, splitSeed }: StudyPlan, { dataset, strategy, colour, backbone, seed }: StudyRun, resolve: (stored: string) => string): string {
-  const { path: stored = '', runs = '' } = datasets[dataset] ?? {};
-  return JSON.stringify([resolve(stored), resolve(runs), splitSeed, strategy, colour, backbone, seed, recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe]);
+function runKey(plan: StudyPlan, { dataset, strategy, colour, backbone, seed }: StudyRun, resolve: (stored: string) => string): string {
+  const { path: stored = '', runs = '' } = plan.datasets[dataset] ?? {};
+  return JSON.stringify([resolve(stored), resolve(runs), plan.splitSeed, strategy, colour, backbone, seed, plannedRecipe(plan, { strategy, backbone })]);
 }

@@ -5,8 +5,9 @@ import path from 'node:path';
 import { realpath } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { assembleDataset } from '../dataset/assemble.js';
-import { hashImages, type ContentHashes } from '../dataset/hashing.js';
-import { listDataset, type Listing } from '../dataset/listing.js';
+import { hashImages } from '../dataset/hashing.js';
+import { listDataset } from '../dataset/listing.js';
+import type { ReadDataset } from '../dataset/readDataset.js';
 import { loadEngine, type Engine } from '../engine/load.js';
 import { graphFor } from '../network/architectures.js';
 import { featureWidth } from '../training/features.js';
@@ -23,7 +24,7 @@ import { waitForDevice } from '../runs/deviceQueue.js';
 import { isUnreadable, readPredictions, readRun } from '../runs/readRun.js';
 import { createRunFolder, newRunId } from '../runs/runFolder.js';
 import { RunWriter } from '../runs/runWriter.js';
-import { beyondBudget, cellKey, featuresOf, isOutOfTime, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
+import { beyondBudget, cellKey, featuresOf, isOutOfTime, placeKey, plannedRecipe, plannedRuns, seedsWithin, trimmedRuns } from '../study/plan.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../study/results.js';
 import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
 import { preprocessingFor } from './backbone.js';
@@ -76,17 +77,11 @@ export async function runStudy(writer: StudyWriter, options: RunStudyOptions): P
 /** Thrown where the job notices that it was asked to stop. */
 class Stopped extends Error {}
 
-/** What a dataset's folder holds when the study begins. */
-interface Contents {
-  readonly listing: Listing;
-  readonly hashes: ContentHashes;
-}
-
 class StudyJob {
   private readonly finished = new Map<number, FinishedRun>();
   private readonly memory = new Map<string, unknown>();
   /** Of each dataset, once looked at; undefined where the folder can't be read. */
-  private readonly contents: Promise<Contents | undefined>[] = [];
+  private readonly contents: Promise<ReadDataset | undefined>[] = [];
   private environment: NodeJS.ProcessEnv;
 
   constructor(private readonly writer: StudyWriter, private readonly options: RunStudyOptions) {
@@ -204,7 +199,7 @@ class StudyJob {
     }
   }
 
-  private async contentsOf(dataset: number): Promise<Contents | undefined> {
+  private async contentsOf(dataset: number): Promise<ReadDataset | undefined> {
     const { datasets, splitSeed } = this.writer.record.plan;
     try {
       const listing = await listDataset(resolveStored(datasets[dataset]?.path ?? '', this.writer.directory));
@@ -268,8 +263,8 @@ class StudyJob {
       }
     }
     const order = cacheBytes <= cacheCapBytes(this.environment) ? 'seeds last' : 'features first';
-    const known = new Map(this.writer.record.runs.map((run) => [`${cellKey(run)} ${run.seed}`, run]));
-    const runs = plannedRuns(plan, order).map((run) => known.get(`${cellKey(run)} ${run.seed}`) ?? run);
+    const known = new Map(this.writer.record.runs.map((run) => [placeKey(run), run]));
+    const runs = plannedRuns(plan, order).map((run) => known.get(placeKey(run)) ?? run);
     this.renumber(runs);
     // The first run on some features computes them; images are decoded once for all networks that take them alike, in colour and in gray.
     const seen = new Set<string>();
@@ -296,15 +291,15 @@ class StudyJob {
     const before = [...this.finished.values()];
     this.finished.clear();
     for (const [index, run] of runs.entries()) {
-      const finished = before.find(({ planned }) => cellKey(planned) === cellKey(run) && planned.seed === run.seed);
+      const finished = before.find(({ planned }) => placeKey(planned) === placeKey(run));
       if (finished !== undefined) this.finished.set(index, finished);
     }
   }
 
   private recipeOf({ strategy, backbone }: Pick<StudyRun, 'strategy' | 'backbone'>): Recipe {
-    const found = this.writer.record.plan.recipes.find((one) => one.strategy === strategy && one.backbone === backbone);
+    const found = plannedRecipe(this.writer.record.plan, { strategy, backbone });
     if (found === undefined) throw new ThawError('input', 'no-recipe', `The study has no recipe for ${strategy} with ${backbone}`, 'Start a new study');
-    return found.recipe;
+    return found;
   }
 
   /** Leaves out the last seeds whose runs don't fit into the time, and says so. */

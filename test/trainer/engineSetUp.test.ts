@@ -11,12 +11,12 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { build } from 'esbuild';
 import { ADDON_FILE, LIBRARY_FILES, LIBRARY_FOLDER, type PackagePins, type RuntimePins } from '../../src/engine/pins.js';
 import { fetchWheel, type DownloadProgress, type WheelSpec } from '../../src/engine/pipWheel.js';
 import { provideRuntime, wheelFolder, type ProvideOptions } from '../../src/engine/provide.js';
 import { findRuntime, providedRuntimeFolder } from '../../src/engine/runtime.js';
 import { ThawError } from '../../src/protocol/errors.js';
+import { buildChild } from './thaw.js';
 
 let index: string;
 let spec: WheelSpec;
@@ -319,17 +319,11 @@ with zipfile.ZipFile(f"{folder}/{name}-1.0-py3-none-any.whl", "w") as wheel:
   return { files: Object.fromEntries(packages.map(({ wheel }) => [wheel.file, readFileSync(path.join(made, wheel.file))])), pins: { packages: packages as [PackagePins, PackagePins] } };
 }
 
-async function buildChild(): Promise<string> {
-  const outfile = path.join(folder, 'setUpChild.cjs');
-  await build({ entryPoints: [path.join(process.cwd(), 'test/trainer/setUpChild.ts')], bundle: true, platform: 'node', format: 'cjs', target: 'node20', outfile, logLevel: 'error' });
-  return outfile;
-}
-
 test('killed in the middle of a wheel, a set-up takes its pip with it, and the next one goes on inside the file', async () => {
   const { files, pins } = twoPackages();
   const index = await slowIndex(files);
   const options = setUpOptions({ pins, flavour: 'cuda', environment: environment({ PIP_NO_INDEX: undefined, PIP_FIND_LINKS: undefined, PIP_INDEX_URL: index.url }) });
-  const script = await buildChild();
+  const script = await buildChild('setUpChild', folder);
   const wheels = wheelFolder(options.environment);
   const [first] = pins.packages;
   try {
@@ -361,7 +355,7 @@ test('killed again and again, wherever it is, a set-up comes to its end', async 
   const { files, pins } = twoPackages();
   const index = await slowIndex(files);
   const options = setUpOptions({ pins, flavour: 'cuda', environment: environment({ PIP_NO_INDEX: undefined, PIP_FIND_LINKS: undefined, PIP_INDEX_URL: index.url }) });
-  const script = await buildChild();
+  const script = await buildChild('setUpChild', folder);
   try {
     // Spread over what one set-up takes (pip needs a second to start): in pip, in a wheel, between, while unpacking.
     for (const [round, delay] of [300, 1700, 2100, 1500, 900, 2600, 1900].entries()) {

@@ -1,15 +1,11 @@
 // Signals that arrive while TensorFlow computes: Ctrl-C, the end of a child process, a resized terminal. They must harm neither memory nor numbers.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import path from 'node:path';
 import { test } from 'node:test';
-import { build } from 'esbuild';
-import { temporaryFolder } from './thaw.js';
+import { buildChild, temporaryFolder } from './thaw.js';
 
 test('signals that arrive while TensorFlow computes are handled after it, and what it computes stays the same', async (context) => {
-  const outfile = path.join(temporaryFolder(context), 'signalsChild.cjs');
-  await build({ entryPoints: [path.join(process.cwd(), 'test/trainer/signalsChild.ts')], bundle: true, platform: 'node', format: 'cjs', target: 'node20', outfile, logLevel: 'error' });
-  const child = spawn(process.execPath, [outfile, '1500'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [await buildChild('signalsChild', temporaryFolder(context)), '1500'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   let sending: NodeJS.Timeout | undefined;

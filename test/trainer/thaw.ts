@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
+import { build } from 'esbuild';
 
 const CLI = path.resolve('dist/cli.js');
 
@@ -89,6 +90,13 @@ export function temporaryFolder(context: Pick<TestContext, 'after'>): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'thaw-test-'));
   context.after(() => { rmSync(folder, { recursive: true, force: true, maxRetries: 3 }); });
   return folder;
+}
+
+/** Bundles a script of this folder that a test runs in a process of its own; where it lies then. */
+export async function buildChild(name: string, folder: string): Promise<string> {
+  const outfile = path.join(folder, `${name}.cjs`);
+  await build({ entryPoints: [path.join(process.cwd(), 'test', 'trainer', `${name}.ts`)], bundle: true, platform: 'node', format: 'cjs', target: 'node20', outfile, logLevel: 'error' });
+  return outfile;
 }
 
 /** A folder of photographs for tests: `hymenoptera` or `dog_cat`. Undefined where they are not at hand, which in CI is a failure. */
