@@ -24,9 +24,13 @@ export function formatDifference(value: number | undefined): string {
 
 /** `p = .41`, `p = .047`, `p < .001`, `p = 1.00` */
 export function formatP(p: number | undefined): string {
-  if (!present(p)) return `p ${MISSING}`;
-  if (p < 0.001) return 'p < .001';
-  return `p = ${withoutLeadingZero(p, p < 0.1 ? 3 : 2)}`;
+  return `p ${present(p) && p >= 0.001 ? '= ' : ''}${formatPValue(p)}`;
+}
+
+/** Where a heading says that it is a p: `.41`, `.047`, `< .001`, `1.00` */
+export function formatPValue(p: number | undefined): string {
+  if (!present(p)) return MISSING;
+  return p < 0.001 ? '< .001' : withoutLeadingZero(p, p < 0.1 ? 3 : 2);
 }
 
 /** Cross-entropy, nats: `0.211` */

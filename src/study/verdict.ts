@@ -1,5 +1,5 @@
 // What a study says in words. Only what was measured: a difference within noise is called none.
-import { formatClock, formatCount, formatDifference, formatP, MISSING } from '../metrics/format.js';
+import { formatClock, formatCount, formatDifference, formatP, formatPValue, MISSING } from '../metrics/format.js';
 import type { Localiser } from '../protocol/localiser.js';
 import type { Colour, Strategy } from '../protocol/run.js';
 import type { Contrast, StudyCell, StudyPair, StudyRecord, TestedStudyPair } from '../protocol/study.js';
@@ -71,7 +71,7 @@ export function testName({ seeds }: TestedStudyPair, l10n: Localiser): string {
 
 /** McNemar's exact p of each seed, where there are several: `McNemar by seed: .012, .31`. */
 export function seedTests({ perSeed }: TestedStudyPair, l10n: Localiser): string | undefined {
-  return perSeed.length < 2 ? undefined : l10n.t('McNemar by seed: {0}', perSeed.map(({ p }) => formatP(p).replace(/^p (?:= )?/, '')).join(', '));
+  return perSeed.length < 2 ? undefined : l10n.t('McNemar by seed: {0}', perSeed.map(({ p }) => formatPValue(p)).join(', '));
 }
 
 /** How a cell's interval was made: `bootstrap, 3 seeds`, `Wilson, 1 run`. */

@@ -1,5 +1,5 @@
 // What the Compare tab says, as plain data: how runs are told apart, and the words of each pair.
-import { formatAccuracy, formatDifference, formatP, MISSING } from '../metrics/format.js';
+import { formatAccuracy, formatDifference, formatPValue, MISSING } from '../metrics/format.js';
 import type { Comparison } from '../protocol/comparison.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { strategyName } from '../runs/strategyName.js';
@@ -69,7 +69,7 @@ export function comparedPairs(comparison: Comparison, runs: readonly ComparedRun
       difference: formatDifference((pair.onlyFirstRight - pair.onlySecondRight) / pair.images),
       onlyFirst: String(pair.onlyFirstRight),
       onlySecond: String(pair.onlySecondRight),
-      p: formatP(pair.pHolm).replace(/^p (?:= )?/, ''),
+      p: formatPValue(pair.pHolm),
       verdict: significant ? capitalised(t('{0} is better', better)) : t('No detectable difference'),
       significant,
     };

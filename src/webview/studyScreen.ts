@@ -1,11 +1,11 @@
 // The Study tab: how far it is, what it says in words, small curves, the table, the tests. One frame whose parts change with each snapshot.
-import { formatAccuracy, formatClock, formatCount } from '../metrics/format.js';
+import { formatAccuracy, formatClock, formatCount, formatPValue } from '../metrics/format.js';
 import type { StudySample } from '../protocol/messages.js';
 import type { StudyCell, StudyRun, StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { curvesOf, drawCurves } from '../study/curves.js';
 import { estimatedSeconds, secondsLeft } from '../study/plan.js';
 import { cellTexts, pairRows, studyColumns, studyFacts, studyRows, type StudyColumn, type StudyRow } from '../study/tables.js';
-import { speedUp, studyNotes, studyVerdicts } from '../study/verdict.js';
+import { isTestedPair, speedUp, studyNotes, studyVerdicts } from '../study/verdict.js';
 import { button, h, icon, setChildren, setText, svg, type Child } from './dom.js';
 import { swatch } from './marks.js';
 import { recorded, t, WORDS } from './words.js';
@@ -170,7 +170,7 @@ export class StudyScreen {
     setChildren(this.pairsBody, JSON.stringify(rows), () => rows.map((row) => h('tr', {},
       h('th', { scope: 'row' }, h('bdi', { class: 'name' }, row.place)), h('td', {}, row.sides),
       h('td', { class: 'num', 'data-label': t('difference') }, row.difference), h('td', { class: 'num', 'data-label': t('95% interval') }, row.interval),
-      h('td', { class: 'num', 'data-label': t('p, corrected') }, row.p.replace(/^p (?:= )?/, '')), h('td', { class: 'muted' }, row.test, row.bySeed !== undefined && h('span', { class: 'study-facts' }, row.bySeed)), h('td', { class: 'c-verdict' }, row.verdict))));
+      h('td', { class: 'num', 'data-label': t('p, corrected') }, isTestedPair(row.pair) ? formatPValue(row.pair.pHolm) : row.p), h('td', { class: 'muted' }, row.test, row.bySeed !== undefined && h('span', { class: 'study-facts' }, row.bySeed)), h('td', { class: 'c-verdict' }, row.verdict))));
   }
 
   private showFailures({ record }: StudySnapshot): void {
