@@ -133,6 +133,8 @@ class RunPanel {
   /** The comparison last computed, and of what. */
   #comparison: { readonly key: string; readonly directories: readonly string[]; readonly message: HostMessage } | undefined;
   #posting: Promise<void> = Promise.resolve();
+  /** The tab is closed: VS Code throws at any touch, and what was awaited meanwhile has nobody to show it to. */
+  #disposed = false;
 
   constructor(private readonly panel: vscode.WebviewPanel, private readonly services: Services) {
     const { webview } = panel;
@@ -148,6 +150,7 @@ class RunPanel {
       else this.#ready = false; // its document is gone; the next one says ready
     });
     panel.onDidDispose(() => {
+      this.#disposed = true;
       clearTimeout(this.#timer);
       clearTimeout(this.#noteTimer);
     });
@@ -211,7 +214,7 @@ class RunPanel {
 
   /** Posts now, or when the last post is long enough ago. */
   updateSoon(): void {
-    if (!this.panel.visible || !this.#ready || this.#timer !== undefined) return;
+    if (this.#disposed || !this.panel.visible || !this.#ready || this.#timer !== undefined) return;
     const wait = Math.max(0, this.#lastPost + 1000 / POSTS_PER_SECOND - Date.now());
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -361,6 +364,7 @@ class RunPanel {
   }
 
   #title(): void {
+    if (this.#disposed) return;
     const run = this.#snapshot();
     if (this.#tab === 'advice' && this.#advice !== undefined) this.panel.title = vscode.l10n.t('Advice: {0}', plainName(this.#advice.dataset.name));
     else if (this.#tab === 'study') this.panel.title = vscode.l10n.t('Study');
@@ -371,7 +375,7 @@ class RunPanel {
   }
 
   #post(message: HostMessage): void {
-    void this.panel.webview.postMessage(message);
+    if (!this.#disposed) void this.panel.webview.postMessage(message);
   }
 
   /** Everything that the panel can show, whole. */

@@ -11,7 +11,7 @@ import { isLive, isReadable, type LiveRun, type Run } from './runLabels.js';
 const FOUND_WITHIN_MS = 5000;
 
 export class RunStore implements vscode.Disposable {
-  readonly #followers = new Map<string, { runs: readonly Run[] | undefined; dispose(): void }>();
+  readonly #followers = new Map<string, { runs: readonly Run[] | undefined; byDirectory: ReadonlyMap<string, Run>; dispose(): void }>();
   /** Just made here, and not found by the following yet. */
   readonly #made = new Map<string, Run>();
   readonly #changed = new vscode.EventEmitter<void>();
@@ -65,7 +65,13 @@ export class RunStore implements vscode.Disposable {
   }
 
   get(directory: string): Run | undefined {
-    return this.all().find((run) => run.directory === directory);
+    const made = this.#made.get(directory);
+    if (made !== undefined) return made;
+    for (const { byDirectory } of this.#followers.values()) {
+      const run = byDirectory.get(directory);
+      if (run !== undefined) return run;
+    }
+    return undefined;
   }
 
   /** The workspace folder whose runs folder holds this directory directly; undefined for anything else, so that no other folder is ever read. */
@@ -93,6 +99,7 @@ export class RunStore implements vscode.Disposable {
         const follower = this.#followers.get(folder);
         if (follower === undefined) return;
         follower.runs = runs;
+        follower.byDirectory = new Map(runs.map((run) => [run.directory, run]));
         for (const run of runs) if (isReadable(run)) this.#made.delete(run.directory);
         this.#changed.fire();
       }, { within: folder, onError: (error) => {
@@ -102,7 +109,7 @@ export class RunStore implements vscode.Disposable {
         follower.runs = []; // nothing that can be read: whoever waits need not wait on
         this.#changed.fire();
       } });
-      this.#followers.set(folder, { runs: undefined, dispose: () => following.dispose() });
+      this.#followers.set(folder, { runs: undefined, byDirectory: new Map(), dispose: () => following.dispose() });
     }
     this.#changed.fire();
   }

@@ -14,6 +14,12 @@ import type { Installation } from './installation.js';
 import { localFolders, workspaceFolderHolding, type RunStore } from './runStore.js';
 
 const POLL_MS = 1000;
+/** Studies that have ended are looked at each fifth time: another window, or a terminal, may resume them. */
+const ENDED_EVERY = 5;
+/** How long a process may take to say that it is there. */
+const STARTS_WITHIN_MS = 15_000;
+/** How long after a failure pictures are asked for again. */
+const SAMPLES_AGAIN_MS = 60_000;
 /** Studies of which one may be that of a run that has ended; the newest. */
 const MOST_LOOKED_AT = 20;
 /** Pictures of each dataset. */
@@ -26,8 +32,12 @@ interface Followed {
   /** The snapshot as text, to see that nothing has changed. */
   text: string;
   samples: readonly StudySample[];
-  /** The trainer was asked for pictures. */
-  asked: boolean;
+  /** Until then it is looked at each time, whatever it was: its process may be starting. Milliseconds since 1970. */
+  closelyUntil: number;
+  /** When the trainer may be asked for pictures, milliseconds since 1970; never again once it has made them. */
+  askAt: number;
+  /** How long to wait after the next failure, milliseconds: twice as long each time. */
+  askAgainMs: number;
 }
 
 export class StudyStore implements vscode.Disposable {
@@ -36,6 +46,7 @@ export class StudyStore implements vscode.Disposable {
   readonly #aborted = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #reading = false;
+  #round = 0;
 
   readonly onDidChange = this.#changed.event;
 
@@ -55,7 +66,10 @@ export class StudyStore implements vscode.Disposable {
   /** Follows a study from now on. */
   follow(directory: string): void {
     if (this.workspaceFolderOf(directory) === undefined) return;
-    if (!this.#followed.has(directory)) this.#followed.set(directory, { study: undefined, text: '', samples: [], asked: false });
+    const closelyUntil = Date.now() + STARTS_WITHIN_MS;
+    const followed = this.#followed.get(directory);
+    if (followed === undefined) this.#followed.set(directory, { study: undefined, text: '', samples: [], closelyUntil, askAt: 0, askAgainMs: SAMPLES_AGAIN_MS });
+    else followed.closelyUntil = closelyUntil;
     this.#look();
   }
 
@@ -112,13 +126,20 @@ export class StudyStore implements vscode.Disposable {
 
   async #readAll(): Promise<void> {
     let changed = false;
+    const all = this.#round++ % ENDED_EVERY === 0;
     for (const [directory, followed] of this.#followed) {
+      if (this.workspaceFolderOf(directory) === undefined) { // its folder was closed
+        this.#followed.delete(directory);
+        changed = true;
+        continue;
+      }
       const before = followed.study;
-      // One that has ended is read again all the same: another window, or a terminal, may resume it.
-      const study = await this.read(directory);
+      if (!all && followed.closelyUntil < Date.now() && before !== undefined && !isUnreadableStudy(before) && !isLiveState(before.state)) continue;
+      const study = await this.read(directory).catch((error: unknown): UnreadableStudy => ({ directory, id: path.basename(directory), reason: error instanceof Error ? error.message : String(error) }));
+      if (isUnreadableStudy(study) && !(before !== undefined && isUnreadableStudy(before))) this.log.warn(`${directory}: ${study.reason}`);
       // Looked at anew each time: trust may be granted, or a folder opened, later.
-      if (!followed.asked && !isUnreadableStudy(study) && mayDecode(study)) {
-        followed.asked = true;
+      if (followed.askAt <= Date.now() && !isUnreadableStudy(study) && mayDecode(study)) {
+        followed.askAt = Infinity;
         inBackground(this.log, this.#readSamples(directory));
       }
       const text = JSON.stringify(study);
@@ -152,6 +173,11 @@ export class StudyStore implements vscode.Disposable {
         },
       });
     } catch (error) {
+      const failed = this.#followed.get(directory);
+      if (failed !== undefined) {
+        failed.askAt = Date.now() + failed.askAgainMs;
+        failed.askAgainMs *= 2;
+      }
       if (!this.#aborted.signal.aborted) this.log.warn(`No pictures of ${directory}: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }

@@ -4,7 +4,7 @@ import { watch, type FSWatcher } from 'node:fs';
 import path from 'node:path';
 import type { RunSnapshot, UnreadableRun } from '../protocol/snapshot.js';
 import { isLiveState } from './liveness.js';
-import { findRuns, isUnreadable, readAll, RunReader, sortRuns, type ReadOptions } from './readRun.js';
+import { findRuns, isUnreadable, readAll, RecordAllowance, RunReader, sortRuns, type ReadOptions } from './readRun.js';
 
 const POLL_MS = 1000;
 const THROTTLE_MS = 100;
@@ -37,12 +37,13 @@ export function followRun(directory: string, onChange: (run: RunSnapshot | Unrea
 /** The same for all runs of a runs folder (which need not exist yet), newest first: called with the whole list whenever one is different. */
 export function followRuns(runsFolder: string, onChange: (runs: (RunSnapshot | UnreadableRun)[]) => void, options: FollowOptions = {}): Following {
   const folder = path.resolve(runsFolder);
+  const allowance = new RecordAllowance();
   let readers: ReadonlyMap<string, RunReader> = new Map();
   const seen = new Map<RunReader, RunSnapshot | UnreadableRun>();
   let last: readonly (RunSnapshot | UnreadableRun)[] | undefined;
   let round = 0;
   return new Loop(async (loop) => {
-    const found = await findRuns(folder, options, readers);
+    const found = await findRuns(folder, { ...options, allowance }, readers);
     readers = found.readers;
     const current = [...readers.values()];
     const all = round++ % ENDED_EVERY === 0;
@@ -54,7 +55,12 @@ export function followRuns(runsFolder: string, onChange: (runs: (RunSnapshot | U
       const reader = due[index];
       if (reader !== undefined) seen.set(reader, run);
     }
-    for (const reader of seen.keys()) if (!current.includes(reader)) seen.delete(reader);
+    const present = new Set(current);
+    for (const reader of seen.keys()) {
+      if (present.has(reader)) continue;
+      reader.dispose();
+      seen.delete(reader);
+    }
     const runs = found.problem === undefined ? sortRuns([...seen.values()]) : [found.problem];
     const live = runs.flatMap((run) => (!isUnreadable(run) && isLiveState(run.state) ? [run.directory] : []));
     loop.watchOnly(found.problem === undefined ? [folder, ...live] : []);

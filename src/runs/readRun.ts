@@ -15,16 +15,58 @@ const MAX_WEIGHTS_BYTES = 512 * 2 ** 20;
 /** More run folders than this are not listed. */
 const MAX_RUNS = 5000;
 const READ_AT_ONCE = 16;
+/** A record is some kilobytes; many that are as large as one may be would fill the memory. */
+const MAX_RECORDS_BYTES = 256 * 2 ** 20;
 
 export interface ReadOptions {
   /** The workspace folder or runs folder that must contain the run; by default the one that its path implies. */
   readonly within?: string | undefined;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** Shared by readers whose records are all kept. */
+  readonly allowance?: RecordAllowance;
 }
 
 export function isUnreadable(run: RunSnapshot | UnreadableRun): run is UnreadableRun {
   return 'reason' in run;
+}
+
+/** Why a run's or a study's folder can't be read; undefined for a defect of ours. */
+export function unreadableReason(error: unknown): string | undefined {
+  return error instanceof UnsafePath ? error.message
+    : isMissing(error) ? 'the folder is gone'
+    : error instanceof Error && 'code' in error && typeof error.code === 'string' ? `the system refuses to read it (${error.code})`
+    : undefined;
+}
+
+/** What the records of a runs folder may take together, which are all kept: the newest runs' first, whose folders' names are the last. */
+export class RecordAllowance {
+  readonly #taken = new Map<string, number>();
+  #bytes = 0;
+
+  /** Whether there is room for a run's record, that of older ones included; what it had before is given back. */
+  take(directory: string, bytes: number): boolean {
+    this.release(directory);
+    const older = [...this.#taken.keys()].filter((other) => other < directory).sort();
+    for (const other of older) {
+      if (this.#bytes + bytes <= MAX_RECORDS_BYTES) break;
+      this.release(other);
+    }
+    if (this.#bytes + bytes > MAX_RECORDS_BYTES) return false;
+    this.#taken.set(directory, bytes);
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** Whether a run's record may still be kept. */
+  holds(directory: string): boolean {
+    return this.#taken.has(directory);
+  }
+
+  release(directory: string): void {
+    this.#bytes -= this.#taken.get(directory) ?? 0;
+    this.#taken.delete(directory);
+  }
 }
 
 /** Reads a run once. Never throws for what stands in the folder: what can't be read is an `UnreadableRun` with a plain reason. */
@@ -37,7 +79,8 @@ export class RunReader {
   readonly directory: string;
   readonly #within: string;
   readonly #now: () => number;
-  #record: { readonly stamp: string; readonly record: RunRecord } | undefined;
+  readonly #allowance: RecordAllowance | undefined;
+  #record: { readonly stamp: string; readonly record: RunRecord } | { readonly stamp: string; readonly problem: UnsafePath } | undefined;
   #log = new EventLog();
   #offset = 0;
   #inode: number | undefined;
@@ -47,6 +90,7 @@ export class RunReader {
     this.directory = path.resolve(directory);
     this.#within = options.within ?? defaultWithin(this.directory);
     this.#now = options.now ?? Date.now;
+    this.#allowance = options.allowance;
   }
 
   async read(): Promise<RunSnapshot | UnreadableRun> {
@@ -60,13 +104,15 @@ export class RunReader {
       const state = await stateNow(real, record.record.state, this.#now());
       return this.#remember(`${record.stamp} ${state} ${this.#inode ?? 0} ${this.#offset}`, () => this.#snapshot(record.record, state));
     } catch (error) {
-      const reason = error instanceof UnsafePath ? error.message
-        : isMissing(error) ? 'the folder is gone'
-        : error instanceof Error && 'code' in error && typeof error.code === 'string' ? `the system refuses to read it (${error.code})`
-        : undefined;
+      const reason = unreadableReason(error);
       if (reason === undefined) throw error;
       return this.#remember(`unreadable ${reason}`, () => ({ directory: this.directory, id: id.slice(0, 200), reason }));
     }
+  }
+
+  /** Gives back what it took of a shared allowance: the run is gone. */
+  dispose(): void {
+    this.#allowance?.release(this.directory);
   }
 
   #remember(stamp: string, make: () => RunSnapshot | UnreadableRun): RunSnapshot | UnreadableRun {
@@ -94,7 +140,21 @@ export class RunReader {
     try {
       const { ino, size, mtimeMs } = opened.stats;
       const stamp = `${ino} ${size} ${mtimeMs}`;
-      if (this.#record?.stamp !== stamp) this.#record = { stamp, record: parseRecord(await readBetween(opened.handle, 0, size, 'run.json', MAX_RECORD_BYTES), id) };
+      const isKept = this.#record?.stamp === stamp && ('problem' in this.#record || this.#allowance?.holds(this.directory) !== false);
+      if (this.#record === undefined || !isKept) {
+        this.#record = undefined;
+        if (size <= MAX_RECORD_BYTES && this.#allowance?.take(this.directory, size) === false) {
+          throw new UnsafePath(`the run.json files here, newest first, are more than ${MAX_RECORDS_BYTES / 2 ** 20} MiB together: move some runs away`);
+        }
+        try {
+          this.#record = { stamp, record: parseRecord(await readBetween(opened.handle, 0, size, 'run.json', MAX_RECORD_BYTES), id) };
+        } catch (error) {
+          this.#allowance?.release(this.directory); // it isn't kept
+          if (error instanceof UnsafePath) this.#record = { stamp, problem: error }; // it would be parsed again at each look
+          throw error;
+        }
+      }
+      if ('problem' in this.#record) throw this.#record.problem;
       return this.#record;
     } finally {
       await opened.handle.close();
@@ -157,7 +217,7 @@ export function parseJson<S extends v.GenericSchema>(schema: S, text: string, wh
  * A runs folder that is reached by a link comes back as one `UnreadableRun` that says so.
  */
 export async function listRuns(runsFolder: string, options: ReadOptions = {}): Promise<(RunSnapshot | UnreadableRun)[]> {
-  const { readers, problem } = await findRuns(runsFolder, options, new Map());
+  const { readers, problem } = await findRuns(runsFolder, { ...options, allowance: new RecordAllowance() }, new Map());
   return problem === undefined ? sortRuns(await readAll([...readers.values()])) : [problem];
 }
 

@@ -14,7 +14,7 @@ import { workspaceOf } from '../runs/datasetFolder.js';
 import { assertRealFolders, assertWritableFolders, isMissing, readGuarded, UnsafePath } from '../runs/guardedFiles.js';
 import { HEARTBEAT_EVERY_MS, HEARTBEAT_FILE, isLiveState, stateNow, STOP_FILE, trainerClaims, trainersOf } from '../runs/liveness.js';
 import { isProvedTrainer, NONCE } from '../runs/processIdentity.js';
-import { parseJson } from '../runs/readRun.js';
+import { parseJson, unreadableReason } from '../runs/readRun.js';
 import { makeFolderInThaw, makeIn } from '../runs/runFolder.js';
 import { assertNobodyWrites, claimRun, isThere, openGuarded, removeTemporaries } from '../runs/runWriter.js';
 import { ageHeartbeat, endTrainer, requestStop } from '../runs/stopRun.js';
@@ -121,7 +121,7 @@ export async function readStudyRecord(directory: string, options: { readonly wit
     if (!areRunsOf(record.plan, record.runs)) throw new UnsafePath(`the runs in its ${FILE} are not those of its plan`);
     return { record, state: await stateNow(real, record.state, options.now ?? Date.now()) };
   } catch (error) {
-    const reason = error instanceof UnsafePath ? error.message : isMissing(error) ? 'the folder is gone' : undefined;
+    const reason = unreadableReason(error);
     if (reason === undefined) throw error;
     return { directory: path.resolve(directory), id: id.slice(0, 200), reason };
   }

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import type { RunSnapshot, UnreadableRun } from '../../src/protocol/snapshot.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { EventLog } from '../../src/runs/eventLog.js';
-import { isUnreadable, listRuns, readPredictions, readRun, RunReader, readSplit } from '../../src/runs/readRun.js';
+import { isUnreadable, listRuns, readPredictions, readRun, RecordAllowance, RunReader, readSplit } from '../../src/runs/readRun.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
 import { FINGERPRINT, makeEpoch, makePredictions, makeRecord, makeResult } from './runRecords.js';
 
@@ -128,6 +128,37 @@ test('an event log of a million lines that are none is given up after a thousand
     assert.deepEqual([log.givenUp, log.damagedLines, log.epochs.length], [true, damaged, 1], JSON.stringify(line));
     assert.ok(performance.now() - began < 1000);
   }
+});
+
+test('a record that is none is parsed once, until it is another', async (context) => {
+  const workspace = folder.workspace();
+  const directory = placeRun(workspace, { 'run.json': '{"id": [[[' });
+  const reader = new RunReader(directory, { within: workspace });
+  const parse = context.mock.method(JSON, 'parse');
+  for (let look = 0; look < 3; look++) assert.match(reason(await reader.read()), /run\.json is not valid JSON/);
+  assert.equal(parse.mock.callCount(), 1);
+  writeFileSync(path.join(directory, 'run.json'), record());
+  assert.equal(readable(await reader.read()).record.id, path.basename(directory));
+});
+
+test('records that are kept together have a limit', async () => {
+  const allowance = new RecordAllowance();
+  const workspace = folder.workspace();
+  const directory = placeRun(workspace, { 'run.json': record() });
+  const [older, newer] = [`${directory.slice(0, -1)} older`, `${directory} newer`];
+  assert.equal(allowance.take(newer, 256 * 2 ** 20), true);
+  const reader = new RunReader(directory, { within: workspace, allowance });
+  assert.match(reason(await reader.read()), /more than 256 MiB together: move some runs away/);
+  assert.equal(allowance.take(newer, 255 * 2 ** 20), true); // smaller now
+  const run = readable(await reader.read());
+  assert.equal(await reader.read(), run);
+  assert.equal(allowance.take(older, 2 ** 20), false);
+  assert.equal(allowance.take(newer, 256 * 2 ** 20), true); // the older run makes way, and says so
+  assert.match(reason(await reader.read()), /move some runs away/);
+  allowance.release(newer);
+  readable(await reader.read());
+  reader.dispose();
+  assert.equal(allowance.holds(directory), false);
 });
 
 test('a long event log is read in pieces, between which other work goes on', async () => {
