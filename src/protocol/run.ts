@@ -37,6 +37,8 @@ export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.finite(), v.minValue(0));
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+/** Less than 1: a mean that keeps all learns nothing. */
+const decay = v.pipe(v.number(), v.minValue(0), v.maxValue(0.999999));
 const interval = v.tuple([share, share]);
 /** A moment, as text; one that passes is one that `Date` reads too, which `2026-01-01T00:00:00+05` of the same standard is not. */
 export const timestamp = v.pipe(v.string(), v.isoTimestamp(), v.check((value) => !Number.isNaN(Date.parse(value)), 'not a date and time that can be read'));
@@ -61,7 +63,14 @@ export const recipeSchema = v.strictObject({
     learningRate: positive,
     /** Of `sgd`. */
     momentum: v.optional(share, 0.9),
+    /** Of `adam`: how much of the two running means each step keeps, and what keeps the step finite. */
+    beta1: v.optional(decay, 0.9),
+    beta2: v.optional(decay, 0.999),
+    epsilon: v.optional(v.pipe(v.number(), v.minValue(1e-12), v.maxValue(1)), 1e-8),
     weightDecay: positive,
+    warmupShare: v.optional(share, 0),
+    /** After the warm-up: half a cosine down to 0, or the rate as it is. */
+    schedule: v.optional(v.picklist(['cosine', 'constant']), 'cosine'),
   }),
   /** Through the whole network each epoch; absent where the last layer learns on cached features alone. */
   body: v.optional(v.strictObject({
@@ -159,6 +168,8 @@ const result = v.strictObject({
   imagesPerSecond: positive,
   /** What the speed counts: training steps of finetune, or the backbone's feature pass of freeze (absent when all came from the cache). */
   imagesPerSecondOf: v.picklist(['training', 'features', 'cached features']),
+  /** Images whose features this run computed; the others' were in the cache. Absent where the recipe has no features, and in older runs. */
+  featuresComputed: v.optional(count),
   validation: score,
   test: v.optional(score),
   parameters: v.strictObject({ total: count, trained: count }),

@@ -13,7 +13,7 @@ import { extractFeatures, featureKey } from '../training/features.js';
 import { disposeParameters, finetune, type LabelledImage } from '../training/finetune.js';
 import { featureShape, startHead, trainHead } from '../training/freeze.js';
 import { SeededRandom } from '../training/random.js';
-import { batchFor, needsFeatures } from '../training/recipes.js';
+import { batchFor, needsFeatures, recipeNamed } from '../training/recipes.js';
 import { loadBackbone, preprocessingFor, randomBackbone, withHead, type Backbone, type Pretrained } from './backbone.js';
 import { cacheCapBytes } from './environment.js';
 
@@ -41,6 +41,8 @@ export interface PaceOptions {
   /** Measures with a network at random: where everything is trained from scratch, which needs no weights on this machine. */
   readonly random?: boolean;
   readonly environment: NodeJS.ProcessEnv;
+  /** Ends the look at the images. */
+  readonly signal?: AbortSignal;
 }
 
 /** Share of images that train, where the folder doesn't say: the rest is validation. */
@@ -70,12 +72,13 @@ export class PaceMeter {
     private readonly perRun: number,
   ) {}
 
-  /** @throws ThawError as training would */
+  /** @throws ThawError as training would; the signal's reason once it is aborted */
   static async open(options: PaceOptions): Promise<PaceMeter> {
     const { engine, folder, network: pretrained, environment } = options;
+    const stop = options.signal && { signal: options.signal };
     const { backbone } = pretrained;
     const began = performance.now();
-    const listing = await listDataset(folder);
+    const listing = await listDataset(folder, stop);
     const listed = performance.now();
     const loadedBackbone = options.random === true ? undefined : await loadBackbone(engine, { ...pretrained, colour: 'rgb' }, environment);
     const network = loadedBackbone ?? randomBackbone(engine, backbone);
@@ -83,7 +86,7 @@ export class PaceMeter {
     try {
       const order = [...new SeededRandom(0, 'estimate').permutation(listing.images.length)].flatMap((index) => listing.images[index] ?? []);
       const some: Listing = { ...listing, images: order.slice(0, SAMPLE) };
-      const hashes = await hashImages(some, { splitSeed: 0 });
+      const hashes = await hashImages(some, { splitSeed: 0, ...stop });
       const hashing = (performance.now() - loaded) / some.images.length * listing.images.length;
       const cache = new ContentCache({ folder: path.join(cacheFolder(environment), 'images'), capBytes: cacheCapBytes(environment) });
       const source = new PixelSource({ root: listing.root, preprocessing: preprocessingFor(backbone), cache });
@@ -172,7 +175,7 @@ export class PaceMeter {
     const labels = rows.map((row) => row % listing.classes.length);
     const set = { values: new Float32Array(count * shape.positions * shape.channels).fill(0.1), shape, rows, labels };
     const random = new SeededRandom(0, 'estimate');
-    const recipe: Recipe['head'] = { optimizer: 'adam', epochs: 4, batch: 32, leastSteps: 1, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 };
+    const recipe: Recipe['head'] = { ...recipeNamed('default', 'freeze', backbone).head, epochs: 4, batch: 32, leastSteps: 1 };
     const seconds: number[] = [];
     await trainHead(engine, set, { ...set, rows: rows.subarray(0, BATCH), labels: labels.subarray(0, BATCH) }, listing.classes.length, startHead(graph, listing.classes.length, random), recipe, random, {
       stopRequested: () => false, onEpoch: (report) => { seconds.push(report.seconds); },

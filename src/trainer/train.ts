@@ -31,6 +31,7 @@ import { loadBackbone, preprocessingFor, randomStart, withHead, type Backbone } 
 import { GpuSamplerProcess } from './gpuSampler.js';
 import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
 import { describeEnvironment } from './runEnvironment.js';
+import { Stopped, unlessStopped } from './stopping.js';
 
 export interface TrainOptions {
   /** Absolute path of the dataset folder. */
@@ -63,11 +64,6 @@ export async function train(writer: RunWriter, options: TrainOptions): Promise<R
   }
   return writer.record;
 }
-
-/** Thrown where the job notices that it was asked to stop. */
-class Stopped extends Error {}
-
-const STOP_POLL_MS = 100;
 
 class TrainingJob {
   private began = performance.now();
@@ -106,7 +102,7 @@ class TrainingJob {
       let read = 0;
       const total = listing.images.length;
       const tellRead = (): void => { this.phase('scanning', `Reading images, ${String(read)} of ${String(total)}`, read, total); };
-      const hashing = this.unlessStopped((signal) => hashImages(listing, {
+      const hashing = unlessStopped(() => this.stopRequested(), (signal) => hashImages(listing, {
         splitSeed: configuration.splitSeed, signal,
         onProgress: (done) => {
           read = done;
@@ -149,28 +145,9 @@ class TrainingJob {
   /** @throws ThawError as `listDataset` and `requireTrainable` */
   private async listed(): Promise<Listing> {
     this.phase('scanning', 'Reading the dataset');
-    const listing = await this.unlessStopped((signal) => listDataset(this.options.dataset, { signal }));
+    const listing = await unlessStopped(() => this.stopRequested(), (signal) => listDataset(this.options.dataset, { signal }));
     requireTrainable(listing);
     return listing;
-  }
-
-  /** Work that a signal ends, also in the middle of a disk's long wait. @throws Stopped when it was asked to stop meanwhile */
-  private async unlessStopped<T>(work: (signal: AbortSignal) => Promise<T>, other?: AbortSignal): Promise<T> {
-    const stop = new AbortController();
-    const end = (): void => { stop.abort(new Stopped()); };
-    other?.addEventListener('abort', end, { once: true });
-    const timer = setInterval(() => {
-      try {
-        if (this.stopRequested()) end();
-      } catch (error) {
-        stop.abort(error); // the run folder can't be written
-      }
-    }, STOP_POLL_MS);
-    try {
-      return await work(stop.signal);
-    } finally {
-      clearInterval(timer);
-    }
   }
 
   /** Features of all images first: the dataset is what has them. */
@@ -232,6 +209,7 @@ class TrainingJob {
     const select = (split: 'train' | 'validation' | 'test'): Selection => selectSplit(dataset, split, rows, features, featureShape(graph));
     const [fit, held, test] = [select('train'), select('validation'), select('test')];
     const start = startHead(graph, classes, new SeededRandom(seed, 'head'));
+    const featuresComputed = features.computed;
     const featureSpeed = features.computed > 0
       ? { imagesPerSecond: features.computed / features.seconds, imagesPerSecondOf: 'features' as const }
       : undefined;
@@ -252,7 +230,7 @@ class TrainingJob {
       return {
         dataset, graph, validation: head.validation, bestEpoch: head.bestEpoch, epochs: head.epochs,
         stopped: head.epochs < recipe.head.epochs,
-        speed: featureSpeed ?? { imagesPerSecond: headSeconds > 0 ? headImages / headSeconds : 0, imagesPerSecondOf: 'cached features' },
+        speed: featureSpeed ?? { imagesPerSecond: headSeconds > 0 ? headImages / headSeconds : 0, imagesPerSecondOf: 'cached features' }, featuresComputed,
         parameters: () => withHead(engine, graph, backbone, head.head),
         test: () => Promise.resolve(test.images.length === 0 ? undefined : evaluateHead(engine, test.features, head.head, classes)),
         images: { validation: held.images, test: test.images },
@@ -261,7 +239,7 @@ class TrainingJob {
     }
     if (head.epochs < recipe.head.epochs) throw new Stopped();
 
-    return this.learnWhole(engine, graph, withHead(engine, graph, backbone, head.head), dataset, source);
+    return { ...await this.learnWhole(engine, graph, withHead(engine, graph, backbone, head.head), dataset, source), featuresComputed };
   }
 
   /** Through the whole network, from the start given, which is disposed. */
@@ -314,7 +292,7 @@ class TrainingJob {
       accuracySplit: test === undefined ? 'validation' : 'test',
       bestEpoch: outcome.bestEpoch, epochs: outcome.epochs,
       seconds: (performance.now() - this.began) / 1000,
-      ...outcome.speed,
+      ...outcome.speed, ...(outcome.featuresComputed !== undefined && { featuresComputed: outcome.featuresComputed }),
       validation: scoreOf(outcome.validation.score),
       ...(test !== undefined && { test: scoreOf(test.score) }),
       parameters: { total: count(specs), trained: learningPart(configuration.strategy) === 'head' ? count(specs.filter((spec) => spec.node === outcome.graph.head)) : count(specs) },
@@ -402,6 +380,7 @@ interface Outcome {
   readonly epochs: number;
   readonly stopped: boolean;
   readonly speed: Pick<RunResult, 'imagesPerSecond' | 'imagesPerSecondOf'>;
+  readonly featuresComputed?: number;
   readonly images: { readonly validation: readonly LabelledImage[]; readonly test: readonly LabelledImage[] };
   /** Whole network of the best epoch, head included; the caller disposes. */
   parameters(): Parameters;

@@ -5,7 +5,7 @@ import type { Recipe } from '../protocol/run.js';
 import { isBetter } from '../metrics/bestEpoch.js';
 import type { Graph } from '../network/graph.js';
 import { batchBounds, evaluateLogits, fittedBatch, newHead, type Evaluation, type Head, type LoopHooks } from './loop.js';
-import { AdamW, SgdMomentum, warmUpCosine, type Optimizer } from './optimizer.js';
+import { AdamW, SgdMomentum, headRate, type Optimizer } from './optimizer.js';
 import type { SeededRandom } from './random.js';
 
 /** Features of some of the images of an extraction, with their classes. */
@@ -63,7 +63,7 @@ export async function trainHead(
   const bias = tf.variable(tf.tensor1d(start.bias));
   const variables = new Map<string, Variable>([['weight', weight], ['bias', bias]]);
   const optimizer: Optimizer = recipe.optimizer === 'adam'
-    ? new AdamW(tf, { weightDecay: recipe.weightDecay })
+    ? new AdamW(tf, recipe)
     : new SgdMomentum(engine, { momentum: recipe.momentum, weightDecay: recipe.weightDecay });
   const evaluate = (reader: FeatureReader): Evaluation => evaluateLogits(reader.logits(weight, bias), reader.set.labels, classes);
 
@@ -78,7 +78,7 @@ export async function trainHead(
       let rate = 0;
       for (let step = 0; step < steps; step++) {
         if (hooks.stopRequested()) return result();
-        rate = recipe.learningRate * warmUpCosine((epoch - 1) * steps + step, recipe.epochs * steps, 0);
+        rate = recipe.learningRate * headRate(recipe, (epoch - 1) * steps + step, recipe.epochs * steps);
         const picked = order.subarray(bounds[step], bounds[step + 1]);
         const gradients = tf.tidy(() => {
           const x = features.batch(Int32Array.from(picked));

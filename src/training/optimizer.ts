@@ -105,29 +105,26 @@ export class SgdMomentum implements Optimizer {
   }
 }
 
-/** `torch.optim.AdamW` (Loshchilov and Hutter 2019): betas .9 and .999, epsilon 1e-8, weight decay apart from the gradient. */
+/** `torch.optim.AdamW` (Loshchilov and Hutter 2019): weight decay apart from the gradient. */
 export class AdamW implements Optimizer {
-  private static readonly beta1 = 0.9;
-  private static readonly beta2 = 0.999;
-  private static readonly epsilon = 1e-8;
   private readonly moments = new Map<string, { first: Tensor; second: Tensor; steps: number }>();
 
-  constructor(private readonly tf: Tensorflow, private readonly options: { weightDecay: number }) {}
+  constructor(private readonly tf: Tensorflow, private readonly options: { readonly beta1: number; readonly beta2: number; readonly epsilon: number; readonly weightDecay: number }) {}
 
   step(variables: Variables, gradients: Gradients, learningRate: (name: string) => number): void {
-    const { tf } = this;
+    const { tf, options: { beta1, beta2, epsilon } } = this;
     for (const [name, gradient] of gradients) {
       const variable = required(variables, name);
       const rate = learningRate(name);
       const before = this.moments.get(name);
       const steps = (before?.steps ?? 0) + 1;
       const { first, second, value } = tf.tidy((): { first: Tensor; second: Tensor; value: Tensor } => {
-        const drift = tf.mul(gradient, 1 - AdamW.beta1);
-        const spread = tf.mul(tf.square(gradient), 1 - AdamW.beta2);
-        const first: Tensor = before === undefined ? drift : tf.add(tf.mul(before.first, AdamW.beta1), drift);
-        const second: Tensor = before === undefined ? spread : tf.add(tf.mul(before.second, AdamW.beta2), spread);
-        const denominator = tf.add(tf.mul(tf.sqrt(second), 1 / Math.sqrt(1 - AdamW.beta2 ** steps)), AdamW.epsilon);
-        const move = tf.mul(tf.div(first, denominator), rate / (1 - AdamW.beta1 ** steps));
+        const drift = tf.mul(gradient, 1 - beta1);
+        const spread = tf.mul(tf.square(gradient), 1 - beta2);
+        const first: Tensor = before === undefined ? drift : tf.add(tf.mul(before.first, beta1), drift);
+        const second: Tensor = before === undefined ? spread : tf.add(tf.mul(before.second, beta2), spread);
+        const denominator = tf.add(tf.mul(tf.sqrt(second), 1 / Math.sqrt(1 - beta2 ** steps)), epsilon);
+        const move = tf.mul(tf.div(first, denominator), rate / (1 - beta1 ** steps));
         const decayed = this.options.weightDecay === 0 ? variable : tf.mul(variable, 1 - rate * this.options.weightDecay);
         return { first, second, value: tf.sub(decayed, move) };
       });
@@ -167,6 +164,12 @@ export function warmUpCosine(step: number, steps: number, warmupShare: number): 
   const warmup = Math.round(steps * warmupShare);
   if (step < warmup) return (step + 1) / warmup;
   return 0.5 * (1 + Math.cos((Math.PI * (step - warmup)) / Math.max(1, steps - warmup)));
+}
+
+/** Share of the rate at a step of the head's training. */
+export function headRate({ warmupShare, schedule }: { readonly warmupShare: number; readonly schedule: 'cosine' | 'constant' }, step: number, steps: number): number {
+  if (schedule === 'cosine') return warmUpCosine(step, steps, warmupShare);
+  return Math.min(1, (step + 1) / Math.max(1, Math.round(steps * warmupShare)));
 }
 
 /** Rate of an epoch, from 1: times `factor` after every so many epochs (`torch.optim.lr_scheduler.StepLR`). */

@@ -28,6 +28,10 @@ const IDLE: readonly { readonly fields: RegExp; readonly where: (recipe: Recipe)
     why: 'its last layer begins at random, not as the trained head', next: 'Set body.headStart=trained first, or a field of body',
   },
   { fields: /^head\.momentum$/, where: ({ head }) => head.optimizer === 'adam', why: 'its last layer learns by Adam, which has no momentum to set', next: 'Set head.optimizer=sgd first' },
+  {
+    fields: /^head\.(?:beta1|beta2|epsilon)$/, where: ({ head }) => head.optimizer === 'sgd',
+    why: 'its last layer learns by SGD', next: 'Set head.optimizer=adam first',
+  },
   { fields: /^body\.decay(?:Epochs|Factor)$/, where: ({ body }) => body?.schedule === 'cosine', why: 'its rate falls by a cosine', next: 'Set body.schedule=step first' },
   {
     fields: /^body\.(?:batchNormMomentum|reestimateImages)$/, where: ({ body }) => body?.batchNorm === 'frozen',
@@ -56,10 +60,16 @@ export function setField(recipe: Recipe, assignment: string): Recipe {
   const idle = IDLE.find(({ fields: named, where }) => named.test(key) && where(recipe));
   if (idle !== undefined) throw bad(`${key} does nothing in the recipe ${JSON.stringify(recipe.name)}: ${idle.why}`, idle.next);
   const result = checked(recipeSchema, withValue(recipe, key.split('.'), value, key), `--set ${key}`);
+  // Whoever sets the batch means it for any number of images.
+  if (key === 'batch' && result.batchAbove !== undefined) return withoutBatchAbove(result);
   const [, last] = /^(?:head\.)?(epochs|batch)$/.exec(key) ?? [];
   if (result.body !== undefined || last === undefined) return result;
   const number = (key.startsWith('head.') ? result.head : result)[last as 'epochs' | 'batch'];
   return { ...result, [last]: number, head: { ...result.head, [last]: number } };
+}
+
+function withoutBatchAbove({ batchAbove: _, ...recipe }: Recipe): Recipe {
+  return recipe;
 }
 
 function withValue(group: object, [name = '', ...rest]: readonly string[], value: unknown, key: string): object {

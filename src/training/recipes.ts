@@ -56,7 +56,7 @@ function fastRecipe(strategy: Strategy, backbone: BackboneName): Recipe {
  * layers for finetune (whose head is always trained first, by the recipe's own numbers) and for scratch.
  */
 export function defaultRecipe(strategy: Strategy, backbone: BackboneName, options: RecipeOptions = {}): Recipe {
-  const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, weightDecay: 0 } as const;
+  const head = { optimizer: 'adam', epochs: 15, batch: 32, leastSteps: 8, learningRate: 1e-3, momentum: 0.9, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, warmupShare: 0, schedule: 'cosine' } as const;
   switch (strategy) {
     case 'freeze': return withOptions({ name: 'default', epochs: head.epochs, batch: head.batch, head }, options);
     case 'finetune': return withOptions({ name: 'default', epochs: 6, batch: 16, head, body: FINETUNE_BODY }, options);

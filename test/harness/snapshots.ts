@@ -111,7 +111,7 @@ export function snapshot({ strategy = 'finetune', state = 'running', epochs: cou
       dataset: { name: dataset, path: dataset },
       configuration: {
         strategy, backbone: 'efficientnet_lite0', colour: 'rgb', seed, splitSeed: 0,
-        recipe: { name: 'default', epochs: EPOCHS, batch: 16, head: { optimizer: 'adam', epochs: EPOCHS, batch: 32, leastSteps: 8, learningRate: 0.001, momentum: 0.9, weightDecay: 0 } },
+        recipe: { name: 'default', epochs: EPOCHS, batch: 16, head: { optimizer: 'adam', epochs: EPOCHS, batch: 32, leastSteps: 8, learningRate: 0.001, momentum: 0.9, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0, warmupShare: 0, schedule: 'cosine' } },
       },
       ...(begun && {
         environment: {

@@ -11,6 +11,7 @@ import { evaluateLogits } from '../../src/training/loop.js';
 import { crossEntropy } from '../../src/training/finetune.js';
 import { clippingFactor, SgdMomentum } from '../../src/training/optimizer.js';
 import { SeededRandom } from '../../src/training/random.js';
+import { recipeNamed } from '../../src/training/recipes.js';
 import { difference, maximumError, namesOf, norm, onePercentMore, readGolden, type GoldenName, type GoldenNetwork } from './goldenNetwork.js';
 
 const FORWARD = 1e-4;
@@ -227,7 +228,7 @@ for (const name of ['lite', 'residual', 'basic', 'bottleneck', 'mobile', 'squeez
       assert.ok(maximumError(evaluateHead(engine, set, head, classes).probabilities, expected.probabilities) <= FORWARD);
 
       const learningRate = 0.01;
-      const trained = await trainHead(engine, set, set, classes, head, { optimizer: 'sgd', epochs: 1, batch: labels.length, leastSteps: 1, learningRate, momentum: 0.9, weightDecay: 0 }, new SeededRandom(0, 'order'),
+      const trained = await trainHead(engine, set, set, classes, head, { ...recipeNamed('default', 'freeze', 'efficientnet_lite0').head, optimizer: 'sgd', epochs: 1, batch: labels.length, leastSteps: 1, learningRate }, new SeededRandom(0, 'order'),
         { onEpoch: () => undefined, stopRequested: () => false });
       for (const suffix of ['weight', 'bias'] as const) {
         const exact = golden.value(`frozen/gradient/${graph.head}.${suffix}`);

@@ -85,6 +85,10 @@ describe('--set', () => {
     assert.equal(setField(finetune, 'head.epochs=3').head.epochs, 3);
     assert.equal(setField(finetune, 'epochs=3').head.epochs, finetune.head.epochs);
     assert.equal(setField(finetune, 'name=a=b').name, 'a=b');
+    const study = recipeNamed('seed', 'finetune', 'resnet18');
+    assert.equal(batchFor(study, 20_000), 256);
+    assert.equal(batchFor(setField(study, 'batch=32'), 20_000), 32);
+    assert.throws(() => setField({ ...finetune, head: { ...finetune.head, optimizer: 'sgd' } }, 'head.beta1=.8'), refused('bad-recipe', /learns by SGD/));
   });
   test('without a body, epochs and batch are those of the last layer', () => {
     for (const assignment of ['epochs=3', 'head.epochs=3']) {

@@ -6,7 +6,7 @@ import { recipeSchema } from '../../src/protocol/run.js';
 import { isBetter } from '../../src/metrics/bestEpoch.js';
 import type { EpochScore } from '../../src/protocol/events.js';
 import { batchBounds, evaluateLogits, newHead } from '../../src/training/loop.js';
-import { warmUpCosine } from '../../src/training/optimizer.js';
+import { headRate, warmUpCosine } from '../../src/training/optimizer.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { defaultRecipe } from '../../src/training/recipes.js';
 
@@ -38,6 +38,13 @@ test('the best epoch: accuracy, then loss, then the earlier', () => {
   assert.ok(!isBetter(score(8, 1), score(9, 2)));
   assert.ok(isBetter(score(9, 1), score(9, 2)));
   assert.ok(!isBetter(score(9, 2), score(9, 2)));
+});
+
+test('the head\'s rate falls by a cosine, or stays after its warm-up', () => {
+  for (const step of [0, 7, 99]) assert.equal(headRate({ warmupShare: 0.1, schedule: 'cosine' }, step, 100), warmUpCosine(step, 100, 0.1));
+  const constant = (step: number, warmupShare: number): number => headRate({ warmupShare, schedule: 'constant' }, step, 100);
+  assert.deepEqual([constant(0, 0), constant(99, 0)], [1, 1]);
+  assert.deepEqual([constant(0, 0.1), constant(4, 0.1), constant(9, 0.1), constant(50, 0.1)], [0.1, 0.5, 1, 1]);
 });
 
 test('warm-up rises to the full rate, the cosine falls to zero', () => {
