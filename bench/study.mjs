@@ -1,5 +1,5 @@
 // docs/study.md and its summary, docs/study.json: bench/study.ts says how.
-//   npm run bench:study -- [FOLDER…] [--minutes M] [--seeds N] [--strategies freeze,finetune] [--colour rgb,gray] [--document study|recipes]
+//   npm run bench:study -- [FOLDER…] [--minutes M] [--seeds N] [--strategies freeze,finetune] [--colour rgb,gray] [--document study|recipes] [--table]
 import path from 'node:path';
 import * as esbuild from 'esbuild';
 import { build } from '../scripts/build.mjs';

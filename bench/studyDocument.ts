@@ -4,7 +4,6 @@ import { ENGLISH } from '../src/protocol/localiser.js';
 import { studyRecordSchema, type StudySnapshot } from '../src/protocol/study.js';
 import { exportStudy } from '../src/study/export.js';
 import { estimatedSeconds } from '../src/study/plan.js';
-import { studyFacts } from '../src/study/tables.js';
 
 /** Documents of docs/ that hold a study's tables; the summary lies beside each, by the same name. */
 export const STUDY_DOCUMENTS = ['study', 'recipes'] as const;
@@ -36,12 +35,13 @@ export function studyDocument(document: string, summary: StudySummary, name: Stu
   const begin = `<!-- The lines from here on are made by \`npm run bench:study\`, of ${name}.json. -->`;
   const study = snapshotOf(summary);
   const finished = summary.record.runs.filter(({ state }) => state === 'finished');
-  const minutes = Math.round(finished.reduce((sum, run) => sum + (run.seconds ?? 0), 0) / 60);
+  const own = finished.filter(({ takenUp }) => takenUp !== true);
+  const minutes = Math.round(own.reduce((sum, run) => sum + (run.seconds ?? 0), 0) / 60);
   // Of these runs alone: what was left out was estimated too.
-  const estimated = finished.some((run) => run.estimatedSeconds === undefined) ? undefined : estimatedSeconds(finished);
+  const estimated = own.some((run) => run.estimatedSeconds === undefined) ? undefined : estimatedSeconds(own);
   const made = [
-    begin, '', `${studyFacts(study, ENGLISH).join(', ')}. ${summary.device ?? ''}. ${finished.length} runs, ${minutes} minutes${estimated === undefined ? '' : `, of which the estimate had said ${Math.round(estimated / 60)}`}.`,
-    '', exportStudy(study, 'markdown', { l10n: ENGLISH, reference: true }).trimEnd(), '', END,
+    begin, '', exportStudy(study, 'markdown', { l10n: ENGLISH, reference: true }).trimEnd(),
+    `${summary.device ?? ''}. ${own.length} runs, ${minutes} minutes${estimated === undefined ? '' : `, of which the estimate had said ${Math.round(estimated / 60)}`}${finished.length > own.length ? `; ${finished.length - own.length} more were taken up from an earlier study` : ''}.`, '', END,
   ].join('\n');
   const [from, to] = [document.indexOf(begin), document.indexOf(END)];
   if (from < 0 || to < from) return `${document === '' ? '# The study, repeated' : document.trimEnd()}\n\n${made}\n`;

@@ -65,6 +65,8 @@ const studyRunSchema = v.strictObject({
   state: v.picklist(STUDY_RUN_STATES),
   /** The run folder's name, once there is one. */
   run: v.optional(v.pipe(v.string(), v.regex(RUN_ID))),
+  /** Trained by an earlier study: its time is not this one's. */
+  takenUp: v.optional(v.literal(true)),
   /** Before it began. */
   estimatedSeconds: v.optional(positive),
   /** As it took, features included. */

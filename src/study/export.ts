@@ -5,8 +5,8 @@ import type { Localiser } from '../protocol/localiser.js';
 import type { StudySnapshot } from '../protocol/study.js';
 import { curvesOf, curvesSvg } from './curves.js';
 import { referenceAccuracy } from './reference.js';
-import { cellTexts, pairRows, referenceNote, studyColumns, studyFacts, studyRows, type PairRow } from './tables.js';
-import { studyNotes, studyVerdicts } from './verdict.js';
+import { cellTexts, pairRows, referenceNote, studyColumns, studyFacts, studyRows, timesFreeze, timeText, type PairRow } from './tables.js';
+import { intervalNote, studyNotes, studyVerdicts } from './verdict.js';
 
 export const STUDY_FORMATS = ['csv', 'markdown', 'latex', 'html'] as const;
 export type StudyFormat = (typeof STUDY_FORMATS)[number];
@@ -32,13 +32,13 @@ export function exportStudy(study: StudySnapshot, format: StudyFormat, options: 
 
 /** One row a cell, numbers as they are: RFC 4180, UTF-8. The same in every language. */
 function toCsv({ record, datasets }: StudySnapshot, { reference }: StudyExportOptions): string {
-  const head = ['dataset', 'train', 'validation', 'test', 'classes', 'backbone', 'strategy', 'colour', 'recipe', 'seeds', 'mean', 'low', 'high', 'interval', 'images', 'split', 'seconds', 'features_cached', 'accuracies'];
+  const head = ['dataset', 'train', 'validation', 'test', 'classes', 'backbone', 'strategy', 'colour', 'recipe', 'seeds', 'mean', 'low', 'high', 'interval', 'images', 'split', 'seconds', 'features_cached', 'times_freeze', 'accuracies'];
   const rows = record.cells.map((cell) => {
     const { name = '' } = record.plan.datasets[cell.dataset] ?? {};
     const data = datasets[cell.dataset];
     return [
       name, data?.train, data?.validation, data?.test, data?.classes, cell.backbone, cell.strategy, cell.colour, record.plan.recipe, cell.seeds.length, cell.mean, cell.interval?.[0], cell.interval?.[1],
-      cell.intervalBy, cell.images, cell.split, cell.seconds, cell.cached ?? false, cell.accuracies.join(' '), ...(reference ? [referenceAccuracy(name, cell.strategy, cell.colour)] : []),
+      cell.intervalBy, cell.images, cell.split, cell.seconds, cell.cached ?? false, timesFreeze({ cells: record.cells.filter(({ dataset, backbone }) => dataset === cell.dataset && backbone === cell.backbone) }, cell), cell.accuracies.join(' '), ...(reference ? [referenceAccuracy(name, cell.strategy, cell.colour)] : []),
     ];
   });
   return [[...head, ...(reference ? ['reference'] : [])], ...rows].map((row) => `${row.map(csvField).join(',')}\r\n`).join('');
@@ -77,7 +77,7 @@ function toMarkdown(study: StudySnapshot, { l10n, reference }: StudyExportOption
   const times = [
     line([l10n.t('Time'), ...(severalBackbones ? [l10n.t('Network')] : []), ...columns.map(({ name }) => name)]),
     line([':--', ...(severalBackbones ? [':--'] : []), ...columns.map(() => '--:')]),
-    ...rows.map((row) => line([markdownText(row.name), ...(severalBackbones ? [row.backbone] : []), ...row.cells.map((cell) => cellTexts(cell, l10n).time)])),
+    ...rows.map((row) => line([markdownText(row.name), ...(severalBackbones ? [row.backbone] : []), ...row.cells.map((cell) => timeText(row, cell, l10n))])),
   ];
   const tests = pairRows(study, l10n);
   const pairs = tests.length === 0 ? [] : ['',
@@ -85,9 +85,9 @@ function toMarkdown(study: StudySnapshot, { l10n, reference }: StudyExportOption
     line([':--', ':--', '--:', '--:', '--:', ':--', ':--']),
     ...tests.map((row) => line([markdownText(row.place), row.sides, row.difference, row.interval, row.p, testText(row), row.verdict]))];
   return `${[
-    ...accuracies, '', ...times, ...pairs, '',
+    `${studyFacts(study, l10n).map(markdownText).join(', ')}.`, '', ...accuracies, '', ...times, ...pairs, '',
     ...studyVerdicts(study.record, l10n).map(({ title, text }) => `- **${title}.** ${markdownText(text)}`), '',
-    ...notesOf(study, l10n, reference).map(markdownText),
+    ...plainNotes(study, l10n, reference).map(markdownText),
   ].join('\n').trimEnd()}\n`;
 }
 
@@ -108,14 +108,18 @@ function toLatex(study: StudySnapshot, { l10n, reference }: StudyExportOptions):
       return `${row.best[index] === true ? `\\textbf{${latexText(mean)}}` : latexText(mean)}${reference && beside !== undefined ? ` (${latexText(formatAccuracy(beside))})` : ''}`;
     })]),
     line([`{\\footnotesize ${latexText(row.facts)}}`, ...(severalBackbones ? [''] : []), ...row.cells.map((cell) => `{\\footnotesize ${latexText(cellTexts(cell, l10n).interval)}}`)]),
+    line([`{\\footnotesize ${latexText(l10n.t('Time'))}}`, ...(severalBackbones ? [''] : []), ...row.cells.map((cell) => `{\\footnotesize ${latexText(cellTexts(cell, l10n).time)}}`)]),
   ]);
-  const tests = pairRows(study, l10n).map((row) => line([row.place, row.sides, row.difference, row.interval, row.p, row.verdict].map(latexText)));
-  const notes = [...studyVerdicts(study.record, l10n).map(({ title, text }) => `${title}. ${text}`), ...notesOf(study, l10n, reference)];
+  // A column of a width breaks its lines, ragged, as they are short.
+  const broken = (text: string): string => `{\\raggedright ${latexText(text)}\\par}`;
+  const tests = pairRows(study, l10n).map((row) => line([broken(row.place), broken(row.sides), ...[row.difference, row.interval, row.p].map(latexText), broken(row.verdict)]));
+  const notes = [...studyVerdicts(study.record, l10n).map(({ title, text }) => `${title}. ${text}`), ...plainNotes(study, l10n, reference)];
   return `${[
-    '% \\usepackage{booktabs}', '\\begin{table}', '\\centering',
+    '% \\usepackage{booktabs}', ...(hasOtherScripts(study) ? ['% A name needs LuaLaTeX or XeLaTeX, and a font that has its script'] : []), '\\begin{table}', '\\centering\\small\\setlength{\\tabcolsep}{4pt}',
     `\\begin{tabular}{l${severalBackbones ? 'l' : ''}${'r'.repeat(columns.length)}}`, '\\toprule',
     line([l10n.t('Dataset'), ...(severalBackbones ? [l10n.t('Network')] : []), ...columns.map(({ name }) => name)].map(latexText)), '\\midrule', ...table, '\\bottomrule', '\\end{tabular}',
-    ...(tests.length === 0 ? [] : ['', '\\medskip', '\\begin{tabular}{llrrrl}', '\\toprule',
+    ...(tests.length === 0 ? [] : ['', '\\medskip', '\\footnotesize',
+      '\\begin{tabular}{p{.15\\linewidth}p{.18\\linewidth}rrrp{.13\\linewidth}}', '\\toprule',
       line([l10n.t('Where'), l10n.t('Compared'), l10n.t('Difference'), l10n.t('95% interval'), l10n.t('p, corrected'), l10n.t('Verdict')].map(latexText)), '\\midrule', ...tests, '\\bottomrule', '\\end{tabular}']),
     `\\caption{${latexText(`${studyFacts(study, l10n).join(', ')}. ${notes.join(' ')}`)}}`, '\\end{table}',
   ].join('\n')}\n`;
@@ -123,8 +127,13 @@ function toLatex(study: StudySnapshot, { l10n, reference }: StudyExportOptions):
 
 const LATEX: Readonly<Record<string, string>> = {
   '\\': '\\textbackslash{}', '{': '\\{', '}': '\\}', '$': '\\$', '&': '\\&', '#': '\\#', '%': '\\%', '_': '\\_', '^': '\\textasciicircum{}', '~': '\\textasciitilde{}',
-  '−': '$-$', '–': '--', '<': '$<$', '>': '$>$', '[': '{[}', ']': '{]}', '"': '\\textquotedbl{}',
+  '−': '$-$', '–': '--', '<': '$<$', '>': '$>$', '[': '{[}', ']': '{]}', '"': '\'\'', // \textquotedbl is not in every font's encoding
 };
+
+/** Whether pdfLaTeX would stop at a character of a dataset's name. */
+function hasOtherScripts({ record }: StudySnapshot): boolean {
+  return record.plan.datasets.some(({ name }) => /[^\u0000-\u017f\u2010-\u2026]/.test(oneLine(name)));
+}
 
 function latexText(text: string): string {
   return oneLine(text).replaceAll(/[\\{}$&#%_^~−–<>[\]"]/g, (character) => LATEX[character] ?? character);
@@ -137,7 +146,8 @@ function toHtml(study: StudySnapshot, { l10n, reference }: StudyExportOptions): 
   const head = `<tr><th scope="col">${htmlText(l10n.t('Dataset'))}</th>${columns.map(({ name }) => `<th scope="col" class="n">${htmlText(name)}</th>`).join('')}</tr>`;
   const severalBackbones = record.plan.backbones.length > 1;
   const rows = studyRows(study, l10n).map((row) => `<tr><th scope="row">${htmlText(row.name)}<small>${htmlText(row.facts)}${severalBackbones ? `<br>${htmlText(row.backbone)}` : ''}</small></th>${row.cells.map((cell, index) => {
-    const { mean, interval, method, time } = cellTexts(cell, l10n);
+    const { mean, interval, method } = cellTexts(cell, l10n);
+    const time = timeText(row, cell, l10n);
     const beside = row.reference[index];
     return `<td class="n"><span${row.best[index] === true ? ' class="best"' : ''}>${htmlText(mean)}</span><small>${htmlText(interval)}<br>${htmlText(method)}<br>${htmlText(time)}${reference && beside !== undefined ? `<br>${htmlText(l10n.t('reference {0}', formatAccuracy(beside)))}` : ''}</small></td>`;
   }).join('')}</tr>`).join('\n');
@@ -197,6 +207,11 @@ function oneLine(text: string): string {
 
 function testText({ test, bySeed }: PairRow): string {
   return bySeed === undefined ? test : `${test}; ${bySeed}`;
+}
+
+/** The notes of a table whose cells don't say how their intervals were made. */
+function plainNotes(study: StudySnapshot, l10n: Localiser, reference: boolean): string[] {
+  return [intervalNote(study.record, l10n) ?? [], notesOf(study, l10n, reference)].flat();
 }
 
 function notesOf(study: StudySnapshot, l10n: Localiser, reference: boolean): string[] {

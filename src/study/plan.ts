@@ -55,13 +55,15 @@ export function plannedRecipe({ recipes }: Pick<StudyPlan, 'recipes'>, { strateg
   return recipes.find((one) => one.strategy === strategy && one.backbone === backbone)?.recipe;
 }
 
-/**
- * The most seeds whose runs are estimated to fit into the time, but at least one.
- * @param seconds of one run, by seed and cell
- */
-export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], seconds: (run: StudyRun) => number, seeds: number): number {
+/** What a run takes, or is estimated to take, of its study's time, seconds. */
+export function ownSeconds({ takenUp, seconds, estimatedSeconds: estimate }: StudyRun): number {
+  return takenUp === true ? 0 : seconds ?? estimate ?? 0;
+}
+
+/** The most seeds whose runs are estimated to fit into the time, but at least one. */
+export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], seeds: number): number {
   for (let count = seeds; count > 1; count--) {
-    const needed = runs.filter(({ seed }) => seed < count).reduce((sum, run) => sum + seconds(run), 0);
+    const needed = runs.filter(({ seed }) => seed < count).reduce((sum, run) => sum + ownSeconds(run), 0);
     if (needed <= budgetSeconds) return count;
   }
   return 1;
@@ -69,7 +71,7 @@ export function seedsWithin(budgetSeconds: number, runs: readonly StudyRun[], se
 
 /** Seconds of the first seed's runs where these alone don't fit into the time; else undefined. */
 export function beyondBudget(runs: readonly StudyRun[], budgetSeconds: number): number | undefined {
-  const needed = runs.reduce((sum, { seed, seconds, estimatedSeconds }) => sum + (seed === 0 ? seconds ?? estimatedSeconds ?? 0 : 0), 0);
+  const needed = runs.reduce((sum, run) => sum + (run.seed === 0 ? ownSeconds(run) : 0), 0);
   return needed > budgetSeconds ? needed : undefined;
 }
 
@@ -91,9 +93,10 @@ export function trimmedRuns(runs: readonly StudyRun[], fitting: number, seeds: n
  * goes before all others, and is begun while there is any time at all.
  */
 export function isOutOfTime(planned: StudyRun, runs: readonly StudyRun[], budgetSeconds: number): boolean {
-  const spent = runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
+  const own = runs.filter(({ takenUp }) => takenUp !== true);
+  const spent = own.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   if (planned.seed === 0) return spent > budgetSeconds;
-  const estimated = (of: (run: StudyRun) => boolean): number => estimatedSeconds(runs.filter(of)) ?? 0;
+  const estimated = (of: (run: StudyRun) => boolean): number => estimatedSeconds(own.filter(of)) ?? 0;
   const expected = estimated(({ seconds }) => seconds !== undefined);
   const first = estimated(({ state, seed }) => state === 'planned' && seed === 0);
   return spent + (first + (planned.estimatedSeconds ?? 0)) * (expected > 0 ? spent / expected : 1) > budgetSeconds;
@@ -115,7 +118,7 @@ export function planKey(plan: StudyPlan, resolve: (stored: string) => string): s
 /** Seconds that are left, by the estimates of what is to come, scaled by how the finished runs held to theirs. Undefined without an estimate. */
 export function secondsLeft(record: StudyRecord): number | undefined {
   if (record.estimate === undefined) return undefined;
-  const finished = record.runs.filter(({ state, seconds, estimatedSeconds }) => state === 'finished' && seconds !== undefined && estimatedSeconds !== undefined);
+  const finished = record.runs.filter(({ state, takenUp, seconds, estimatedSeconds }) => state === 'finished' && takenUp !== true && seconds !== undefined && estimatedSeconds !== undefined);
   const sum = (runs: readonly StudyRun[], of: 'seconds' | 'estimatedSeconds'): number => runs.reduce((total, run) => total + (run[of] ?? 0), 0);
   const estimated = sum(finished, 'estimatedSeconds');
   const pace = estimated > 0 ? sum(finished, 'seconds') / estimated : 1;

@@ -98,9 +98,14 @@ function timesOf(runs: readonly FinishedRun[], sharing: readonly FinishedRun[]):
   if (runs.length === 0) return {};
   const features = Math.max(0, ...sharing.map(({ planned }) => planned.featureSeconds ?? 0));
   const rest = runs.map(({ planned, result }) => Math.max(0, (planned.seconds ?? result.seconds) - (planned.featureSeconds ?? 0)));
-  const sources = sharing.map(({ result }) => result.imagesPerSecondOf);
-  const cached = sources.includes('cached features') && !sources.includes('features');
+  const computed = sharing.flatMap((run) => featuresComputedBy(run) ?? []);
+  const cached = computed.length > 0 && computed.every((images) => images === 0);
   return { seconds: meanOf(rest) + features, ...(cached && { cached }) };
+}
+
+/** Images whose features a run computed; of an older run, none or some, as its speed says. */
+function featuresComputedBy({ result: { featuresComputed, imagesPerSecondOf } }: FinishedRun): number | undefined {
+  return featuresComputed ?? (imagesPerSecondOf === 'cached features' ? 0 : imagesPerSecondOf === 'features' ? 1 : undefined);
 }
 
 type Tested = Omit<TestedStudyPair, 'contrast' | 'dataset' | 'backbone' | 'first' | 'second' | 'pHolm'>;

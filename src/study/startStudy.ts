@@ -48,7 +48,7 @@ export async function startStudy(studiesFolder: string, request: StudyRequest, o
     schemaVersion: 1, id: newStudyId(now), createdAt: now.toISOString(), state: 'waiting', plan, ...(options.minutes !== undefined && { minutes: options.minutes }),
     runs: plannedRuns(plan, 'seeds last').map((run) => {
       const done = earlier.get(runKey(plan, run, (stored) => resolveStored(stored, path.join(path.resolve(studiesFolder), 'new'))));
-      return done === undefined ? run : { ...done, dataset: run.dataset };
+      return done === undefined ? run : { ...done, dataset: run.dataset, takenUp: true };
     }),
     cells, pairs,
   };

@@ -6,7 +6,7 @@ import type { StudyCell, StudyPair, StudySnapshot } from '../protocol/study.js';
 import { strategyName } from '../runs/strategyName.js';
 import { cellKey } from './plan.js';
 import { REFERENCE, referenceAccuracy } from './reference.js';
-import { differenceInterval, intervalName, isMixed, isTestedPair, outcomeOf, pairVerdict, placeName, seedTests, testName } from './verdict.js';
+import { differenceInterval, intervalName, isMixed, isTestedPair, outcomeOf, pairVerdict, placeName, seedTests, speedUp, testName } from './verdict.js';
 
 /** A column of the table of accuracies. */
 export interface StudyColumn {
@@ -24,7 +24,7 @@ export interface StudyRow {
   readonly backbone: string;
   /** One for each column. */
   readonly cells: readonly StudyCell[];
-  /** Which cells have the highest mean of the row and are better than another of it by a test: no winner is called within noise. */
+  /** Which cell has the highest mean of the row and is better, by a test, than each that it is held against: no winner is called within noise. */
   readonly best: readonly boolean[];
   /** One for each column, where the reference has this dataset. */
   readonly reference: readonly (number | undefined)[];
@@ -43,11 +43,16 @@ export function studyRows(study: StudySnapshot, l10n: Localiser): StudyRow[] {
     const known = datasets[dataset];
     const cells = columns.map(({ strategy, colour }): StudyCell => byKey.get(cellKey({ dataset, backbone, strategy, colour })) ?? { dataset, backbone, strategy, colour, seeds: [], accuracies: [] });
     const highest = Math.max(...cells.map(({ mean }) => mean ?? -1));
-    const wins = (cell: StudyCell): boolean => record.pairs.some((pair) => {
-      const outcome = outcomeOf(pair);
-      if (pair.dataset !== dataset || pair.backbone !== backbone || (outcome !== 'first' && outcome !== 'second')) return false;
-      return pair[outcome].strategy === cell.strategy && pair[outcome].colour === cell.colour;
-    });
+    const isOf = (cell: StudyCell, side: StudyPair['first']): boolean => side.strategy === cell.strategy && side.colour === cell.colour;
+    const scored = (side: StudyPair['first']): boolean => cells.some((cell) => isOf(cell, side) && cell.mean !== undefined);
+    // Better than each that it is held against: among cells that no test tells apart none is named.
+    const wins = (cell: StudyCell): boolean => {
+      const held = record.pairs.filter((pair) => pair.dataset === dataset && pair.backbone === backbone && (isOf(cell, pair.first) || isOf(cell, pair.second)) && scored(pair.first) && scored(pair.second));
+      return held.length > 0 && held.every((pair) => {
+        const outcome = outcomeOf(pair);
+        return (outcome === 'first' || outcome === 'second') && isOf(cell, pair[outcome]);
+      });
+    };
     return {
       dataset, name, backbone, cells,
       facts: known === undefined ? '' : datasetFacts(known, l10n),
@@ -60,6 +65,18 @@ export function studyRows(study: StudySnapshot, l10n: Localiser): StudyRow[] {
 function datasetFacts({ train, validation, test, classes }: NonNullable<StudySnapshot['datasets'][number]>, l10n: Localiser): string {
   const counts = [formatCount(train), formatCount(validation), formatCount(classes)] as const;
   return test > 0 ? l10n.t('{0} train, {1} val, {3} test, {2} classes', ...counts, formatCount(test)) : l10n.t('{0} train, {1} val, {2} classes', ...counts);
+}
+
+/** How many times longer a cell takes than freeze on the same images; undefined for freeze itself, and where there is nothing to compare. */
+export function timesFreeze({ cells }: Pick<StudyRow, 'cells'>, cell: StudyCell): number | undefined {
+  return cell.strategy === 'freeze' ? undefined : speedUp(cell, cells.find((other) => other.strategy === 'freeze' && other.colour === cell.colour));
+}
+
+/** `0:06`, `1:02, cached`, `1:11, 18 times freeze` */
+export function timeText(row: Pick<StudyRow, 'cells'>, cell: StudyCell, l10n: Localiser): string {
+  const { time } = cellTexts(cell, l10n);
+  const times = timesFreeze(row, cell);
+  return times === undefined ? time : l10n.t('{0}, {1} times freeze', time, times < 10 ? times.toFixed(1) : formatCount(times));
 }
 
 /** `.956` or `not averaged`, `[.931–.978]`, `bootstrap, 3 seeds`, `0:06` */

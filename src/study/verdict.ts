@@ -71,7 +71,7 @@ export function testName({ seeds }: TestedStudyPair, l10n: Localiser): string {
 
 /** McNemar's exact p of each seed, where there are several: `McNemar by seed: .012, .31`. */
 export function seedTests({ perSeed }: TestedStudyPair, l10n: Localiser): string | undefined {
-  return perSeed.length < 2 ? undefined : l10n.t('McNemar by seed: {0}', perSeed.map(({ p }) => formatPValue(p)).join(', '));
+  return perSeed.length < 2 ? undefined : l10n.t('McNemar by seed: {0}', perSeed.map(({ p }) => formatPValue(p).replace(' ', '\u00a0')).join(', ')); // no line ends in `<`
 }
 
 /** How a cell's interval was made: `bootstrap, 3 seeds`, `Wilson, 1 run`. */
@@ -147,11 +147,19 @@ export function studyNotes(record: StudyRecord, l10n: Localiser): string[] {
   if (tested.some(({ seeds }) => seeds.length < 3)) notes.push(l10n.t('With fewer than 3 seeds a test is about these runs: other seeds may answer otherwise.'));
   const beyond = record.minutes === undefined ? undefined : beyondBudget(record.runs, record.minutes * 60);
   if (record.minutes !== undefined && beyond !== undefined) notes.push(l10n.t('One seed alone takes {0}, more than the {1} minutes given.', formatClock(beyond), record.minutes));
-  else if (record.trimmedTo !== undefined && record.minutes !== undefined) notes.push(l10n.t('Trimmed to {0} of {1} seeds, to fit into {2} minutes.', record.trimmedTo, record.plan.seeds, record.minutes));
+  if (record.trimmedTo !== undefined && record.minutes !== undefined) notes.push(l10n.t('Trimmed to {0} of {1} seeds, to fit into {2} minutes.', record.trimmedTo, record.plan.seeds, record.minutes));
   const leftOut = record.runs.filter(({ state, seed }) => state === 'leftOut' && seed < (record.trimmedTo ?? record.plan.seeds)).length;
   if (leftOut > 0) notes.push(l10n.t('{0} more runs were left out for want of time.', formatCount(leftOut)));
   if (record.cells.some(({ cached }) => cached === true)) notes.push(l10n.t('Times of cells marked as cached lack the features, which were in the cache before the study.'));
   return notes;
+}
+
+/** What all the intervals of a table are, where its cells don't say; undefined where there is none. */
+export function intervalNote({ cells }: StudyRecord, l10n: Localiser): string | undefined {
+  const kinds = new Set(cells.flatMap(({ intervalBy }) => intervalBy ?? []));
+  if (kinds.size === 2) return l10n.t('95% intervals are a bootstrap over seeds and images, or, under 3 seeds and where the runs leave nothing to draw from, Wilson\'s over images alone.');
+  if (kinds.has('bootstrap')) return l10n.t('95% intervals are a bootstrap over seeds and images.');
+  return kinds.has('wilson') ? l10n.t('95% intervals are Wilson\'s, over images alone: other seeds may lie outside.') : undefined;
 }
 
 /** How many times longer one cell takes than another: `6.2 times`. Undefined where a time is missing, or only one had its features in the cache. */

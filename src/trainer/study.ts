@@ -30,6 +30,7 @@ import { resolveStored, type StudyWriter } from '../study/studyFolder.js';
 import { preprocessingFor } from './backbone.js';
 import { cacheCapBytes, configuredThreads, deviceQueue } from './environment.js';
 import { PaceMeter, runSeconds, type Pace } from './pace.js';
+import { Stopped, unlessStopped } from './stopping.js';
 import { train } from './train.js';
 
 /** What a study says while it works. */
@@ -65,7 +66,8 @@ export async function runStudy(writer: StudyWriter, options: RunStudyOptions): P
     await job.run();
   } catch (error) {
     if (error instanceof Stopped) {
-      await job.conclude('stopped');
+      // One that had ended well, and was only being looked at, has its results still.
+      if (writer.record.state !== 'finished') await job.conclude('stopped');
     } else {
       await writer.update({ state: 'failed', endedAt: new Date().toISOString(), failure: failureOf(error) });
       throw error;
@@ -73,9 +75,6 @@ export async function runStudy(writer: StudyWriter, options: RunStudyOptions): P
   }
   return writer.record;
 }
-
-/** Thrown where the job notices that it was asked to stop. */
-class Stopped extends Error {}
 
 class StudyJob {
   private readonly finished = new Map<number, FinishedRun>();
@@ -160,7 +159,7 @@ class StudyJob {
       const { run, failure: _failure, ...rest } = planned;
       const snapshot = planned.state === 'failed' ? undefined : await this.readFinished(planned);
       if (snapshot?.record.result === undefined) {
-        const { seconds: _seconds, featureSeconds: _features, ...fresh } = rest;
+        const { seconds: _seconds, featureSeconds: _features, takenUp: _takenUp, ...fresh } = rest;
         runs.push({ ...fresh, state: 'planned' });
         continue;
       }
@@ -202,8 +201,10 @@ class StudyJob {
   private async contentsOf(dataset: number): Promise<ReadDataset | undefined> {
     const { datasets, splitSeed } = this.writer.record.plan;
     try {
-      const listing = await listDataset(resolveStored(datasets[dataset]?.path ?? '', this.writer.directory));
-      return { listing, hashes: await hashImages(listing, { splitSeed }) };
+      return await unlessStopped(() => this.stopRequested(), async (signal) => {
+        const listing = await listDataset(resolveStored(datasets[dataset]?.path ?? '', this.writer.directory), { signal });
+        return { listing, hashes: await hashImages(listing, { splitSeed, signal }) };
+      });
     } catch (error) {
       if (error instanceof ThawError) return undefined;
       throw error;
@@ -220,7 +221,7 @@ class StudyJob {
       this.say({ type: 'phase', message: 'Estimating how long it takes' });
       const engine = await loadEngine({ environment: this.environment, threads: configuredThreads(this.environment) });
       const seconds = await this.secondsOfRuns(engine);
-      const runs = seconds.runs.map((run): StudyRun => ({ ...run, estimatedSeconds: seconds.of(run) }));
+      const runs = seconds.runs.map((run): StudyRun => (run.state === 'planned' ? { ...run, estimatedSeconds: seconds.of(run) } : run));
       const total = runs.reduce((sum, run) => sum + (run.state === 'planned' ? run.estimatedSeconds ?? 0 : 0), 0);
       await writer.update({ runs, estimate: { seconds: total, device: engine.device.name } });
       this.say({ type: 'estimate', seconds: total, runs: runs.filter(({ state }) => state === 'planned').length, device: engine.device.name });
@@ -241,7 +242,9 @@ class StudyJob {
         if (this.stopRequested()) throw new Stopped();
         let meter: PaceMeter | undefined;
         try {
-          meter = await PaceMeter.open({ engine, folder: await this.folder(stored), network: { backbone }, environment: this.environment, random: plan.strategies.every((strategy) => strategy === 'scratch') });
+          const folder = await this.folder(stored);
+          const random = plan.strategies.every((strategy) => strategy === 'scratch');
+          meter = await unlessStopped(() => this.stopRequested(), (signal) => PaceMeter.open({ engine, folder, network: { backbone }, environment: this.environment, random, signal }));
           paces.set(`${dataset} ${backbone}`, await meter.measure());
           for (const strategy of plan.strategies) {
             const recipe = this.recipeOf({ strategy, backbone });
@@ -270,6 +273,7 @@ class StudyJob {
     const seen = new Set<string>();
     const fresh = new Map<StudyRun, boolean | 'decoded'>();
     for (const run of runs) {
+      if (run.state !== 'planned') continue; // what it has left in the cache was counted; what has left the cache since, the next run computes
       const features = featuresOf(run);
       const pixels = `${run.dataset} ${preprocessingFor(run.backbone).id}`;
       fresh.set(run, !seen.has(features) && (seen.has(pixels) && order === 'seeds last' ? 'decoded' : true));
@@ -313,12 +317,12 @@ class StudyJob {
     await this.writer.update(trimmed);
     const beyond = beyondBudget(runs, minutes * 60);
     if (beyond !== undefined) this.say({ type: 'too-long', seconds: beyond, minutes });
-    else if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
+    if (trimmed.trimmedTo !== undefined) this.say({ type: 'trimmed', seeds: trimmed.trimmedTo, of: plan.seeds, minutes });
   }
 
   private trimmed(runs: readonly StudyRun[], minutes: number): ReturnType<typeof trimmedRuns> {
     const { seeds } = this.writer.record.plan;
-    return trimmedRuns(runs, seedsWithin(minutes * 60, runs, (run) => run.seconds ?? run.estimatedSeconds ?? 0, seeds), seeds);
+    return trimmedRuns(runs, seedsWithin(minutes * 60, runs, seeds), seeds);
   }
 
   private isOutOfTime(planned: StudyRun): boolean {

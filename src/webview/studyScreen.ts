@@ -1,11 +1,11 @@
 // The Study tab: how far it is, what it says in words, small curves, the table, the tests. One frame whose parts change with each snapshot.
-import { formatAccuracy, formatClock, formatCount, formatPValue } from '../metrics/format.js';
+import { formatAccuracy, formatClock, formatPValue } from '../metrics/format.js';
 import type { StudySample } from '../protocol/messages.js';
 import type { StudyCell, StudyRun, StudySnapshot, UnreadableStudy } from '../protocol/study.js';
 import { curvesOf, drawCurves } from '../study/curves.js';
 import { estimatedSeconds, secondsLeft } from '../study/plan.js';
-import { cellTexts, pairRows, studyColumns, studyFacts, studyRows, type StudyColumn, type StudyRow } from '../study/tables.js';
-import { isTestedPair, speedUp, studyNotes, studyVerdicts } from '../study/verdict.js';
+import { cellTexts, pairRows, studyColumns, studyFacts, studyRows, timeText, type StudyColumn, type StudyRow } from '../study/tables.js';
+import { isTestedPair, studyNotes, studyVerdicts } from '../study/verdict.js';
 import { button, h, icon, setChildren, setText, svg, type Child } from './dom.js';
 import { swatch } from './marks.js';
 import { recorded, t, WORDS } from './words.js';
@@ -95,7 +95,7 @@ export class StudyScreen {
       button(t('Open log'), { action: 'openStudyLog', onClick: () => this.callbacks.openLog() }),
       button(t('Export table'), { action: 'exportStudy', onClick: () => this.callbacks.exportTable() }),
     ]);
-    const estimated = estimatedSeconds(record.runs.filter((run) => run.state !== 'leftOut'));
+    const estimated = estimatedSeconds(record.runs.filter((run) => run.state !== 'leftOut' && run.takenUp !== true));
     setChildren(this.meta, JSON.stringify([study.device, rest, estimated]), () => [
       study.device !== undefined && h('li', {}, icon('chip'), recorded(study.device)), h('li', {}, rest.join(', ')),
       estimated !== undefined && h('li', {}, icon('clock'), t('estimated {0}', formatClock(estimated))),
@@ -138,7 +138,7 @@ export class StudyScreen {
   }
 
   private cellView(study: StudySnapshot, row: StudyRow, cell: StudyCell, index: number): { readonly key: string; readonly content: () => Child[] } {
-    const { mean, interval, method, time } = cellTexts(cell, WORDS);
+    const { mean, interval, method } = cellTexts(cell, WORDS);
     const runs = study.record.runs.map((run, at) => ({ run, at })).filter(({ run }) => run.dataset === cell.dataset && run.backbone === cell.backbone && run.strategy === cell.strategy && run.colour === cell.colour);
     const running = runs.find(({ run }) => run.state === 'running');
     const failed = runs.find(({ run }) => run.state === 'failed');
@@ -146,10 +146,9 @@ export class StudyScreen {
     const status = running !== undefined && isLive(study) ? (curve !== undefined && curve.validation.length > 0 ? t('epoch {0} of {1}', curve.validation.length, curve.epochs) : t('running'))
       : failed !== undefined && cell.seeds.length === 0 ? t('failed') : '';
     const last = runs.filter(({ run }) => run.state === 'finished').at(-1);
-    const freeze = row.cells.find((other) => other.strategy === 'freeze' && other.colour === cell.colour);
-    const times = cell.strategy === 'freeze' ? undefined : speedUp(cell, freeze);
+    const time = timeText(row, cell, WORDS);
     return {
-      key: JSON.stringify([mean, interval, method, time, status, row.best[index], times, last?.at]),
+      key: JSON.stringify([mean, interval, method, time, status, row.best[index], last?.at]),
       content: () => {
         const value = h('span', { class: row.best[index] === true ? 'strong' : '' }, mean);
         const open = last === undefined ? value : h('button', { type: 'button', class: 'link', 'data-action': 'openStudyRun', 'aria-label': t('{0}, open the run of seed {1}', mean, last.run.seed) }, value);
@@ -158,7 +157,7 @@ export class StudyScreen {
           cell.seeds.length === 0 && status !== '' ? h('span', {}, icon(status === t('failed') ? 'error' : 'loading', status === t('failed') ? 'bad' : 'run'), ` ${status}`) : open,
           cell.interval !== undefined && h('span', { class: 'study-facts' }, interval),
           cell.interval !== undefined && h('span', { class: 'study-facts' }, method),
-          cell.seconds !== undefined && h('span', { class: 'study-facts' }, times === undefined ? time : t('{0}, {1} times freeze', time, times < 10 ? times.toFixed(1) : formatCount(times))),
+          cell.seconds !== undefined && h('span', { class: 'study-facts' }, time),
           cell.seeds.length > 0 && status !== '' && h('span', { class: 'study-facts' }, icon('loading', 'run'), ` ${status}`))];
       },
     };

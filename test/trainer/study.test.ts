@@ -1,8 +1,9 @@
 // A study for real: small, over strategies, colours and seeds; killed, stopped and resumed; with a dataset that can't be trained on.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
 import { wilsonInterval } from '../../src/metrics/intervals.js';
 import { mcnemarExact } from '../../src/metrics/significance.js';
@@ -101,6 +102,7 @@ test('a study that is killed goes on where it was, and computes each colour\'s f
   // The first run of a colour computes, the other finds; pixels are decoded once for both colours.
   for (const colour of ['rgb', 'gray']) {
     assert.equal(records.get(`freeze ${colour}`)?.result?.imagesPerSecondOf, 'features');
+    assert.deepEqual(['freeze', 'finetune'].map((strategy) => records.get(`${strategy} ${colour}`)?.result?.featuresComputed), [56, 0]);
     const finetune = record.runs.find((run) => run.strategy === 'finetune' && run.colour === colour)?.run ?? '';
     const features = readFileSync(path.join(runs, finetune, 'events.ndjson'), 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line) as { phase?: string; done?: number; total?: number })
       .filter(({ phase }) => phase === 'features');
@@ -166,6 +168,29 @@ test('Ctrl-C stops a study cleanly, and the same command finishes it: intervals 
   const [image = ''] = readdirSync(path.join(dataset, 'train', kind));
   rmSync(path.join(dataset, 'train', kind, image));
   assert.equal((await trained()).of.length, 8);
+});
+
+test('Ctrl-C ends a study\'s look at its images, and one that had finished stays so', async (context) => {
+  const { dataset, environment } = setUp(context);
+  const args = (seeds: number): string[] => ['study', dataset, '--strategies', 'freeze', '--colour', 'rgb', '--seeds', String(seeds), '--json'];
+  const first = await thaw(args(1), environment);
+  assert.equal(first.code, 0, first.stderr);
+  const [kind = ''] = readdirSync(path.join(dataset, 'train'));
+  for (let index = 0; index < 80; index++) { // 20 GB to hash that take no place
+    const file = path.join(dataset, 'train', kind, `${String(index)}.jpg`);
+    writeFileSync(file, '');
+    truncateSync(file, 250 * 2 ** 20);
+  }
+  for (const [seeds, state] of [[1, 'finished'], [2, 'stopped']] as const) { // the second takes up the first's run, and asks what it saw
+    const running = startThaw(args(seeds), environment);
+    const { study } = await running.lineWhere(({ type }) => type === 'study');
+    await delay(1500);
+    running.child.kill('SIGINT');
+    const ended = await running.ended;
+    assert.equal(ended.code, 130, ended.stdout + ended.stderr);
+    assert.equal(studyRecord(String(study)).state, state);
+    if (state === 'finished') assert.equal(resultOf(ended.stdout).cells.length, 1);
+  }
 });
 
 test('a dataset that can\'t be trained on fails alone; time trims seeds first, and --runs keeps everything in one folder', async (context) => {

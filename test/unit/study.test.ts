@@ -13,18 +13,19 @@ import { BACKBONES } from '../../src/protocol/run.js';
 import { studyRecordSchema, type StudyPlan, type StudyRecord, type StudyRun, type StudySnapshot, type TestedStudyPair } from '../../src/protocol/study.js';
 import { curveAxis, curvesOf } from '../../src/study/curves.js';
 import { exportStudy, STUDY_FORMATS } from '../../src/study/export.js';
-import { estimatedSeconds, isOutOfTime, plannedCells, plannedRuns, secondsLeft, seedsWithin, trimmedRuns } from '../../src/study/plan.js';
+import { beyondBudget, estimatedSeconds, isOutOfTime, plannedCells, plannedRuns, secondsLeft, seedsWithin, trimmedRuns } from '../../src/study/plan.js';
 import { REFERENCE, referenceAccuracy } from '../../src/study/reference.js';
 import { imageAnswers, studyResults, type FinishedRun } from '../../src/study/results.js';
 import { readStudySnapshot } from '../../src/study/snapshot.js';
 import { distinctNames, limitStudy, startStudy } from '../../src/study/startStudy.js';
 import { allDatasetsIn, createStudyFolder, newStudyId, readStudyRecord, resolveStored, stopStudy, storedPath, studiesFolderFor, StudyWriter } from '../../src/study/studyFolder.js';
-import { cellTexts } from '../../src/study/tables.js';
+import { cellTexts, studyRows } from '../../src/study/tables.js';
 import { pairVerdict, speedUp, studyNotes, studyVerdicts } from '../../src/study/verdict.js';
 import { runStudy } from '../../src/trainer/study.js';
 import { recipeNamed } from '../../src/training/recipes.js';
 import { SeededRandom } from '../../src/training/random.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
+import { makeStudySnapshot } from '../harness/studies.js';
 import { FINGERPRINT, makeEpoch, makeRecord, makeResult } from './runRecords.js';
 
 const folder = temporaryFolder();
@@ -67,11 +68,23 @@ describe('the plan of a study', () => {
     ]);
   });
   test('time trims seeds, and never the first', () => {
-    const runs = plannedRuns(makePlan({ seeds: 5 }), 'seeds last');
-    assert.equal(seedsWithin(1000, runs, () => 10, 5), 5);
-    assert.equal(seedsWithin(130, runs, () => 10, 5), 3);
-    assert.equal(seedsWithin(79, runs, () => 10, 5), 1);
-    assert.equal(seedsWithin(1, runs, () => 10, 5), 1);
+    const runs = plannedRuns(makePlan({ seeds: 5 }), 'seeds last').map((run) => ({ ...run, estimatedSeconds: 10 }));
+    assert.equal(seedsWithin(1000, runs, 5), 5);
+    assert.equal(seedsWithin(130, runs, 5), 3);
+    assert.equal(seedsWithin(79, runs, 5), 1);
+    assert.equal(seedsWithin(1, runs, 5), 1);
+  });
+  test('what an earlier study has trained costs this one nothing, and says nothing of its pace', () => {
+    const runs = plannedRuns(makePlan({ seeds: 3 }), 'seeds last').map((run): StudyRun => (
+      run.seed === 0 ? { ...run, state: 'finished', takenUp: true, seconds: 1000 } : { ...run, estimatedSeconds: 10 })); // four cells a seed
+    assert.equal(seedsWithin(40, runs, 3), 2);
+    assert.equal(beyondBudget(runs, 40), undefined);
+    const next = runs[4]!;
+    assert.equal(isOutOfTime(next, runs, 10), false);
+    const begun = runs.map((run, index): StudyRun => (index === 4 ? { ...run, state: 'finished', seconds: 20 } : run)); // twice as long as was thought
+    assert.equal(isOutOfTime(begun[5]!, begun, 40), false);
+    assert.equal(isOutOfTime(begun[5]!, begun, 39), true);
+    assert.equal(secondsLeft({ ...makeStudy({ runs: begun }, makePlan({ seeds: 3 })), estimate: { seconds: 80, device: 'CPU' } }), 140);
   });
   test('no other seed takes the time that a cell without any run needs, whatever the order', () => {
     const ran = (count: number): StudyRun[] => plannedRuns(makePlan({ seeds: 2 }), 'features first').map((run, index) => ({
@@ -188,6 +201,9 @@ describe('what the runs come to', () => {
     const [freeze, finetune] = studyResults(makePlan({ colours: ['rgb'] }), timed(false)).cells;
     assert.deepEqual([freeze?.seconds, finetune?.seconds, freeze?.cached], [30, 84, undefined]);
     assert.equal(speedUp(finetune, freeze), 2.8);
+    const alone = (featuresComputed: number): FinishedRun[] => timed(false).slice(2).map((run) => ({ ...run, result: { ...run.result, imagesPerSecondOf: 'training', featuresComputed } }));
+    const cachedOf = (runs: readonly FinishedRun[]): boolean | undefined => studyResults(makePlan({ colours: ['rgb'], strategies: ['finetune'] }), runs).cells[0]?.cached;
+    assert.deepEqual([alone(0).length > 0, cachedOf(alone(0)), cachedOf(alone(9))], [true, true, undefined]);
     const before = [finished({ seed: 0 }, colour[0]!, { seconds: 6, featureSeconds: 1, cached: true })];
     assert.equal(studyResults(makePlan({ colours: ['rgb'], strategies: ['freeze'] }), before).cells[0]?.cached, true);
   });
@@ -427,8 +443,8 @@ describe('a study as a file', () => {
     assert.ok(!/^# h/m.test(markdown) && !/[^\\]`a/.test(markdown));
     assert.match(markdown, /\| Hymenoptera \| \*\*\.900\*\* \[/);
     assert.match(markdown, /\*\*Finetune against freeze\.\*\* Freeze is better/);
-    assert.equal(markdown.match(/\| 3 seeds, over images and seeds; McNemar by seed: < \.001, < \.001, < \.001 \|/g)?.length, 2);
-    assert.match(write('html'), /McNemar by seed: &lt; \.001,/);
+    assert.equal(markdown.match(/\| 3 seeds, over images and seeds; McNemar by seed: <\u00a0\.001, <\u00a0\.001, <\u00a0\.001 \|/g)?.length, 2);
+    assert.match(write('html'), /McNemar by seed: &lt;\u00a0\.001,/);
   });
   test('LaTeX: no command comes from a name', () => {
     const latex = write('latex');
@@ -449,6 +465,22 @@ describe('a study as a file', () => {
       const axis = curveAxis(values);
       assert.ok(Math.abs(axis.low - low) < 1e-9 && Math.abs(axis.high - high) < 1e-9 && axis.ticks.length >= 2, JSON.stringify([values, axis]));
     }
+  });
+  test('no cell is bold over one that no test tells from it', () => {
+    const rows = studyRows(makeStudySnapshot({ state: 'finished' }), ENGLISH); // gray is worse; freeze and finetune are level
+    assert.deepEqual(rows.flatMap(({ best }) => best), Array<boolean>(8).fill(false));
+    assert.ok(!exportStudy(makeStudySnapshot({ state: 'finished' }), 'markdown', { l10n: ENGLISH, reference: false }).includes('**.'));
+  });
+  test('how intervals were made is said where the cells don\'t', () => {
+    const note = (seeds: number): string => exportStudy(makeStudySnapshot({ state: 'finished', seeds, done: 8 * seeds }), 'markdown', { l10n: ENGLISH, reference: false });
+    assert.match(note(1), /95% intervals are Wilson's, over images alone: other seeds may lie outside\\?\./);
+    assert.match(note(3), /95% intervals are a bootstrap over seeds and images\\?\./);
+    assert.match(note(1), /^2 datasets, freeze, finetune, colour and gray, efficientnet\\_lite0, 1 seed, recipe default\.\n/);
+    assert.match(write('latex'), /95\\% intervals are a bootstrap/);
+  });
+  test('times say how many times those of freeze they are', () => {
+    assert.match(write('markdown'), /\d, [\d.,]+ times freeze \|/);
+    assert.ok(write('csv').split('\r\n')[0]?.includes('features_cached,times_freeze,accuracies'));
   });
   test('the reference is the study\'s own table', () => {
     const table = REFERENCE.datasets.map(({ train, validation, classes, accuracies }) => [`${String(train)}/${String(validation)} (${String(classes)})`, ...(['finetune rgb', 'freeze rgb', 'finetune gray', 'freeze gray'] as const).map((name) => accuracies[name])]);

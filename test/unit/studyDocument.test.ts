@@ -15,7 +15,7 @@ test('a summary makes the tables again, whatever stands around them', () => {
   assert.ok(!stored.includes('somebody'));
   const read = v.parse(studySummarySchema, JSON.parse(stored));
   const first = studyDocument('', read);
-  assert.match(first, /\| Hymenoptera \(244 train, 150 val, 2 classes\) \| \*\*\.960\*\* \[\.927–\.987\] \/ \.961 \|/);
+  assert.match(first, /\| Hymenoptera \(244 train, 150 val, 2 classes\) \| \.960 \[\.927–\.987\] \/ \.961 \|/);
   assert.equal(studyDocument(first, read), first);
   const written = first.replace('# The study, repeated', '# The study\n\nWords of a person.').trimEnd() + '\n\nMore words.\n';
   assert.equal(studyDocument(written, read), written);

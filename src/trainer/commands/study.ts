@@ -128,8 +128,8 @@ async function execute(directory: string, options: Output & { readonly resumed: 
     await writer.close();
   }
   await show(directory, options);
-  if (record.state === 'stopped') {
-    process.stderr.write('Stopped. The same command resumes it.\n');
+  if (record.state === 'stopped' || interrupt.requested) {
+    process.stderr.write(record.state === 'finished' ? 'Stopped. The study had finished before.\n' : 'Stopped. The same command resumes it.\n');
     return EXIT.stopped;
   }
   return record.runs.some(({ state }) => state === 'failed') ? EXIT.failed : EXIT.done;
@@ -148,7 +148,7 @@ async function show(directory: string, { json, reference, file }: Output): Promi
   const { record } = study;
   printJson({
     type: 'result', study: directory, state: study.state, cells: record.cells.map((cell) => ({ ...jsonCell(cell, study.record), ...(reference && { reference: referenceOf(cell, study.record) }) })), pairs: record.pairs,
-    seeds: record.trimmedTo ?? record.plan.seeds, estimate: record.estimate?.seconds ?? null, seconds: record.runs.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0),
+    seeds: record.trimmedTo ?? record.plan.seeds, estimate: record.estimate?.seconds ?? null, seconds: record.runs.reduce((sum, { seconds, takenUp }) => sum + (takenUp === true ? 0 : seconds ?? 0), 0),
     failures: failuresOf(study), ...(file !== undefined && { file: file.path }),
   });
 }
