@@ -50,6 +50,8 @@ const measurements = v.object({
   nearness: v.optional(v.object({ ...mean.entries, photographs: share, noise: share })),
   /** Of each network whose weights are here, at the end of each stage. */
   logme: v.array(v.object({ backbone: v.picklist(BACKBONES), images: count, cuts: v.array(v.object({ node: text, stride: count, channels: count, logme: finite })) })),
+  /** Networks whose weights are here, too, and for which there was no time. */
+  notCompared: v.optional(v.array(v.picklist(BACKBONES))),
   pilot: v.optional(pilot),
   /** By the default recipe, with what is cached by now. */
   seconds: v.object({ freeze: positive, finetune: positive }),

@@ -1,5 +1,5 @@
 // Advice before training: measures a dataset on features, and says which strategy to choose, why, and how sure that is. A thousand training images
-// at the most are looked at, so that it takes about as long on any dataset; validation images only by a pilot.
+// at the most are looked at, fewer where the network takes long for them, so that it takes about as long on any dataset; validation images only by a pilot.
 import path from 'node:path';
 import { pooledFeatures } from '../advice/features.js';
 import { stratifiedSample, type LabelledSet } from '../advice/folds.js';
@@ -21,9 +21,9 @@ import { findWeights } from '../network/weights/cache.js';
 import type { Advice, Measurements, Pilot } from '../protocol/advice.js';
 import { ThawError } from '../protocol/errors.js';
 import { ENGLISH } from '../protocol/localiser.js';
-import { BACKBONES } from '../protocol/run.js';
+import { BACKBONES, type BackboneName } from '../protocol/run.js';
 import { cacheFolder } from '../storage/folders.js';
-import { extractFeatures, extractStages, headLogits, type FeatureOptions } from '../training/features.js';
+import { extractFeatures, extractStages, featureKey, headLogits, type FeatureOptions } from '../training/features.js';
 import { disposeParameters, finetune } from '../training/finetune.js';
 import { featureShape, startHead, trainHead, type FeatureSet } from '../training/freeze.js';
 import type { Evaluation } from '../training/loop.js';
@@ -35,6 +35,14 @@ import { estimate } from './estimate.js';
 
 /** Training images that are measured. */
 const MOST_MEASURED = 1000;
+/** Seconds that their features may take; the fewest that are measured all the same. */
+const FEATURE_SECONDS = 15;
+const LEAST_MEASURED = 200;
+/** Images of the first batch, whose time is TensorFlow's start, and of those by which the pace is known. */
+const WARM_UP = 16;
+const PACED = 64;
+/** No other network is compared once so many seconds are over. */
+const COMPARE_WITHIN_SECONDS = 22;
 /** Of these, those that go through every network up to each cut point: LogME of 128 images by 1,280 channels takes a tenth of a second. */
 const MOST_STAGED = 128;
 /** Training and validation images of a pilot. */
@@ -100,6 +108,7 @@ export async function advise(request: AdviseRequest): Promise<Advice | undefined
 }
 
 class AdviceJob {
+  private readonly began = performance.now();
   private readonly cache: ContentCache;
   private train: readonly DatasetImage[] = [];
 
@@ -130,9 +139,10 @@ class AdviceJob {
     const unusable = new Map<string, string>();
     let sample: DatasetImage[];
     let found: Awaited<ReturnType<typeof extractFeatures>>;
-    for (;;) {
-      sample = stratifiedSample(setOf(this.train, this.dataset), MOST_MEASURED).flatMap((row) => this.train[row] ?? []);
-      await requireDiskSpace(cacheFolder(request.environment), await missingPixelBytes(sample, options.source.preprocessing, this.cache));
+    for (let most: number | undefined; ;) {
+      await requireDiskSpace(cacheFolder(request.environment), await missingPixelBytes(this.sampled(MOST_MEASURED), options.source.preprocessing, this.cache));
+      most ??= await this.mostMeasured(this.options(backbone, request.network, false));
+      sample = this.sampled(most);
       found = await extractFeatures(sample, options);
       if (found.stopped) return undefined;
       if (found.unusable.size === 0) break;
@@ -164,17 +174,42 @@ class AdviceJob {
       measured: images.length, ...crossed,
       ...(certain !== undefined && { headConfidence: certain }),
       ...(certain !== undefined && reference !== undefined && { nearness: { ...nearness(certain, reference), ...reference } }),
-      logme: staged,
+      ...staged,
     };
   }
 
+  /** A part of the training images, each class with its share; a smaller one is part of a larger one. */
+  private sampled(most: number): DatasetImage[] {
+    return stratifiedSample(setOf(this.train, this.dataset), most).flatMap((row) => this.train[row] ?? []);
+  }
+
+  /** How many images there is time for: those whose features are cached cost nothing, the others what the first of them take. */
+  private async mostMeasured(options: FeatureOptions & { readonly source: PixelSource }): Promise<number> {
+    const { graph, weightsSha256, source, engine } = options;
+    const missing = new Set<DatasetImage>();
+    for (const image of this.sampled(MOST_MEASURED)) {
+      if (!await this.cache.has('features', featureKey(image.sha256, source.preprocessing.id, weightsSha256, graph, engine))) missing.add(image);
+    }
+    const within = (most: number): number => largest(MOST_MEASURED, (count) => this.sampled(count).filter((image) => missing.has(image)).length <= most);
+    if (missing.size <= WARM_UP + PACED) return MOST_MEASURED;
+    await extractFeatures(this.sampled(within(WARM_UP)), options);
+    const { computed, unusable, seconds } = await extractFeatures(this.sampled(within(WARM_UP + PACED)), options);
+    const perImage = seconds / Math.max(1, computed + unusable.size);
+    return Math.max(LEAST_MEASURED, within(WARM_UP + PACED + Math.floor(FEATURE_SECONDS / perImage)));
+  }
+
   /** LogME at each cut point of the chosen network and of every other whose published weights are here; undefined when it was stopped. */
-  private async stages(images: readonly DatasetImage[]): Promise<Measurements['logme'] | undefined> {
+  private async stages(images: readonly DatasetImage[]): Promise<Pick<Measurements, 'logme' | 'notCompared'> | undefined> {
     const { request, engine, dataset } = this;
     const labels = setOf(images, dataset).labels;
     const measured: Measurements['logme'] = [];
+    const notCompared: BackboneName[] = [];
     const others = BACKBONES.filter((name) => name !== request.network.backbone && findWeights(name, request.environment) !== undefined);
     for (const [index, name] of [request.network.backbone, ...others].entries()) {
+      if (index > 0 && performance.now() - this.began > COMPARE_WITHIN_SECONDS * 1000) {
+        notCompared.push(name);
+        continue;
+      }
       request.onProgress?.({ message: 'Comparing networks', done: index, total: others.length + 1 });
       const network: NetworkChoice = index === 0 ? request.network : { backbone: name, colour: request.network.colour };
       const backbone = index === 0 ? this.backbone : await loadBackbone(engine, network, request.environment);
@@ -188,7 +223,7 @@ class AdviceJob {
         if (index > 0) backbone.dispose();
       }
     }
-    return measured;
+    return { logme: measured, ...(notCompared.length > 0 && { notCompared }) };
   }
 
   /** The recipe `fast` on at most 300 training images, and the head that it begins from, both scored on at most 300 validation images. */
@@ -258,6 +293,17 @@ function rightOf({ probabilities }: Evaluation, labels: Int32Array): boolean[] {
     const own = probabilities.subarray(row * classes, (row + 1) * classes);
     return own.indexOf(Math.max(...own)) === label;
   });
+}
+
+/** The largest number up to `most` that fits, where with one that fits every smaller one does. */
+function largest(most: number, fits: (count: number) => boolean): number {
+  let [low, high] = [0, most];
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 function noUsableImages(folder: string): ThawError {

@@ -124,14 +124,15 @@ export class AdviceScreen {
     });
   }
 
-  private showLogme({ logme }: Measurements): void {
-    setChildren(this.logme, JSON.stringify(logme), () => {
+  private showLogme({ logme, notCompared }: Measurements): void {
+    setChildren(this.logme, JSON.stringify([logme, notCompared]), () => {
       const strides = [...new Set(logme.flatMap(({ cuts }) => cuts.map(({ stride }) => stride)))].sort((a, b) => a - b);
       if (strides.length === 0) return [];
       return [h('table', { class: 'table compact stack logme' }, h('caption', {}, t('LogME by network and depth: higher fits these classes better')),
         h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, t('Network')), ...strides.map((stride) => h('th', { scope: 'col', class: 'num' }, t('stride {0}', stride))))),
         h('tbody', {}, ...logme.map(({ backbone, cuts }) => h('tr', {}, h('th', { scope: 'row' }, networkTitle({ backbone })),
-          ...strides.map((stride) => h('td', { class: 'num', 'data-label': t('stride {0}', stride) }, logmeText(cuts.find((cut) => cut.stride === stride)?.logme)))))))];
+          ...strides.map((stride) => h('td', { class: 'num', 'data-label': t('stride {0}', stride) }, logmeText(cuts.find((cut) => cut.stride === stride)?.logme))))))),
+      ...(notCompared === undefined ? [] : [h('p', { class: 'muted' }, t('Not compared, for want of time: {0}', notCompared.map((backbone) => networkTitle({ backbone })).join(', ')))])];
     });
   }
 }

@@ -51,6 +51,7 @@ function textOf(advice: Advice): string[] {
     measured.nearness === undefined ? '  nearness           not known for these weights'
       : `  nearness           ${formatNearness(measured.nearness.mean)} [${measured.nearness.interval.map(formatNearness).join('–')}], noise 0, photographs 1`,
     ...measured.logme.map(({ backbone, cuts }) => `  LogME              ${backbone.padEnd(18)} ${cuts.map(({ logme, stride }) => `${logme.toFixed(3)} at stride ${String(stride)}`).join(', ')}`),
+    ...(measured.notCompared === undefined ? [] : [`  not compared       ${measured.notCompared.join(', ')}, for want of time`]),
   ];
   const { pilot } = measured;
   if (pilot !== undefined) lines.push(`  pilot              ${String(pilot.epochs)} epochs of finetune ${accuracyText(pilot.finetune)}, freeze ${accuracyText(pilot.freeze)}, ${formatP(pilot.p)}`);
