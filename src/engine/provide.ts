@@ -29,6 +29,10 @@ export interface SelfCheck {
   readonly execPath: string;
   /** `dist/trainer.js` */
   readonly script: string;
+  /** Binaries that could train in its place, tried in turn where it doesn't pass. */
+  readonly others?: () => AsyncIterable<string>;
+  /** Told which binary has passed. */
+  readonly onPassed?: (execPath: string) => void;
 }
 
 export interface ProvideOptions {
@@ -61,7 +65,7 @@ export function wheelFolder(environment: NodeJS.ProcessEnv): string {
  * when it is there, as the addon is brought up to date and one convolution is run in a child process. Two set-ups at once end with one runtime.
  * The CUDA build is not trained on before a GPU has proved itself with it (`findRuntime`).
  * @throws ThawError of kind `engine`: what `findRuntime`, `fetchWheel` and `extractFromWheel` throw; `unsupported-platform`, `engine-broken`
- *   or `engine-wrong` when the convolution fails, `cancelled`
+ *   or `old-processor` when the convolution fails, `cancelled`
  */
 export async function provideRuntime(options: ProvideOptions): Promise<Runtime> {
   const { signal, environment = process.env, flavour = 'cpu' } = options;
@@ -71,7 +75,7 @@ export async function provideRuntime(options: ProvideOptions): Promise<Runtime> 
     if (found !== undefined) {
       await addonFor(found, environment, options.addon);
       options.onProgress?.({ message: 'Checking TensorFlow' });
-      await runSelfCheck(options.selfCheck, found.directory, flavour === 'cuda' ? loadingOnly(flavour, environment) : environment, signal);
+      await checkPrograms(options.selfCheck, found.directory, environment, signal);
       // What a build fetched for its headers when the runtime was there already.
       if (found.source === 'cache') await removeWheels(options.pins ?? pinsFor(found.flavour), environment);
       return found;
@@ -123,7 +127,7 @@ async function install({ addon, selfCheck, onProgress, signal, flavour = 'cpu', 
     }
     await placeAddon(addon, path.join(temporary, LIBRARY_FOLDER));
     onProgress?.({ message: `Checking ${title}` });
-    await runSelfCheck(selfCheck, temporary, loadingOnly(flavour, environment), signal);
+    await checkPrograms(selfCheck, temporary, environment, signal);
     const [own, ...companions] = pins.packages.map(({ wheel: { file, sha256 } }) => ({ file, sha256 }));
     const manifest: RuntimeManifest = {
       schemaVersion: 1,
@@ -140,6 +144,7 @@ async function install({ addon, selfCheck, onProgress, signal, flavour = 'cpu', 
     // Another set-up was first and has removed the wheels meanwhile.
     const other = (error as NodeJS.ErrnoException).code === 'ENOENT' ? providedRuntime(target) : undefined;
     if (other === undefined) throw error;
+    await checkPrograms(selfCheck, other.directory, environment, signal);
     return other;
   } finally {
     await rm(temporary, { recursive: true, force: true });
@@ -148,11 +153,6 @@ async function install({ addon, selfCheck, onProgress, signal, flavour = 'cpu', 
   const runtime = providedRuntime(target);
   if (runtime === undefined) throw new ThawError('engine', 'engine-broken', `TensorFlow in ${target} was changed while it was set up`, 'Set up again');
   return runtime;
-}
-
-/** Whether the CUDA build loads is asked here; whether the GPU computes right, its proof asks. */
-function loadingOnly(flavour: Flavour, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return flavour === 'cuda' ? { ...environment, THAW_DEVICE: 'cpu' } : environment;
 }
 
 /** The wheels' paths, in the order of the packages. Whole ones of an interrupted set-up are there already. */
@@ -234,10 +234,40 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Runs `execPath script --self-check` on a runtime folder: the binary that will train loads that library and computes one convolution.
- * @throws ThawError `engine-broken` with the child's own words, `cancelled`
+ * Checks a runtime folder with the binary that will train, and where it doesn't pass, with those that could take its place. Whether it loads is asked
+ * here, on the CPU: whether there is a GPU, whoever trains asks, and whether that computes right, its proof.
+ * @throws ThawError what `runSelfCheck` says of the first, when none passes
  */
-export async function runSelfCheck({ execPath, script }: SelfCheck, runtime: string, environment: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<void> {
+async function checkPrograms({ execPath, script, others, onPassed }: SelfCheck, runtime: string, variables: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<void> {
+  const environment = { ...variables, THAW_DEVICE: 'cpu' };
+  try {
+    await runSelfCheck({ execPath, script }, runtime, environment, signal);
+    onPassed?.(execPath);
+  } catch (error) {
+    if (!isBroken(error) || others === undefined) throw error;
+    for await (const other of others()) {
+      const passed = await runSelfCheck({ execPath: other, script }, runtime, environment, signal).then(() => true, (failure: unknown) => {
+        if (!isBroken(failure)) throw failure;
+        return false; // what matters to the person is why the first can't
+      });
+      if (!passed) continue;
+      onPassed?.(other);
+      return;
+    }
+    throw error;
+  }
+}
+
+/** Whether TensorFlow did not pass its check. */
+export function isBroken(error: unknown): error is ThawError {
+  return error instanceof ThawError && error.code === 'engine-broken';
+}
+
+/**
+ * Runs `execPath script --self-check` on a runtime folder: the binary that will train loads that library and computes one convolution.
+ * @throws ThawError `engine-broken` with the child's own words, `old-processor`, `cancelled`
+ */
+export async function runSelfCheck({ execPath, script }: Pick<SelfCheck, 'execPath' | 'script'>, runtime: string, environment: NodeJS.ProcessEnv, signal?: AbortSignal): Promise<void> {
   const child = spawn(execPath, [script, '--self-check'], {
     cwd: runtime,
     env: {
@@ -261,7 +291,7 @@ export async function runSelfCheck({ execPath, script }: SelfCheck, runtime: str
   });
   if (ended === 0) return;
   if (ended === 'SIGILL') {
-    throw new ThawError('engine', 'engine-broken', 'This processor lacks instructions that TensorFlow is built with (AVX)', 'Use a machine with a newer x86-64 processor, or a virtual machine that passes AVX through');
+    throw new ThawError('engine', 'old-processor', 'This processor lacks instructions that TensorFlow is built with (AVX)', 'Use a machine with a newer x86-64 processor, or a virtual machine that passes AVX through');
   }
   const words = output.trim().split('\n').at(-1)?.trim() ?? '';
   throw new ThawError(

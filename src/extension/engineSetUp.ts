@@ -1,7 +1,7 @@
 // TensorFlow and the pretrained weights: asked for once before the first run, fetched with progress, checked and described on demand.
 import * as v from 'valibot';
 import * as vscode from 'vscode';
-import { pinsFor } from '../engine/pins.js';
+import { NODE_PINS, pinsFor } from '../engine/pins.js';
 import { findRuntime } from '../engine/runtime.js';
 import { formatBytes } from '../metrics/format.js';
 import { findWeights } from '../network/weights/cache.js';
@@ -26,9 +26,9 @@ export class EngineSetUp {
   constructor(private readonly installation: Installation, private readonly log: vscode.LogOutputChannel) {}
 
   /** What is not there yet; a look at the disk, no process. */
-  missing(): { readonly runtime: boolean; readonly weights: boolean } {
+  missing(): { readonly runtime: boolean; readonly weights: boolean; readonly check: boolean } {
     const environment = this.installation.environment();
-    return { runtime: findRuntime({ environment }) === undefined, weights: findWeights(DEFAULT_BACKBONE, environment) === undefined };
+    return { check: !this.installation.checked, runtime: findRuntime({ environment }) === undefined, weights: findWeights(DEFAULT_BACKBONE, environment) === undefined };
   }
 
   /**
@@ -42,24 +42,43 @@ export class EngineSetUp {
 
   async #provide(): Promise<boolean> {
     const missing = this.missing();
-    if (!missing.runtime && !missing.weights) return true;
+    if (Object.values(missing).every((part) => !part)) return true;
     if (missing.runtime) pinsFor('cpu'); // where there is nothing to fetch, that is said instead of a question
     const setUp = vscode.l10n.t('Set Up');
     // Modal, as every caller waits for the answer: a toast folds into the bell, unanswered.
     const { question, detail } = this.#question(missing);
-    if (await vscode.window.showInformationMessage(question, { modal: true, detail }, setUp) !== setUp) return false;
-    for (;;) {
+    // An editor whose own program has changed is only checked anew.
+    if ((missing.runtime || missing.weights) && await vscode.window.showInformationMessage(question, { modal: true, detail }, setUp) !== setUp) return false;
+    return this.#untilSetUp();
+  }
+
+  /** Sets up, as often as the person wants to try. */
+  async #untilSetUp(): Promise<boolean> {
+    const again = vscode.l10n.t('Try Again');
+    const fetchNode = vscode.l10n.t('Fetch Node');
+    const showLog = vscode.l10n.t('Show Log');
+    for (let fetching = false; ;) {
       try {
-        return await this.#setUp();
+        return await this.#setUp(fetching);
       } catch (error) {
         this.log.error(error instanceof Error ? error : String(error));
-        const again = vscode.l10n.t('Try Again');
-        const showLog = vscode.l10n.t('Show Log');
-        const chosen = await vscode.window.showErrorMessage(failureText(error), { modal: true }, again, showLog);
+        const needsNode = error instanceof ThawError && error.code === 'editor-cannot-load';
+        const chosen = needsNode
+          ? await vscode.window.showErrorMessage(vscode.l10n.t('This editor\'s own program can\'t load TensorFlow'), { modal: true, detail: sentences(
+            translateRecorded(error.message, vscode.l10n), vscode.l10n.t('Thaw can train by Node instead. Downloads Node, {0}, to {1}', formatBytes(NODE_PINS.wheel.bytes), plainText(cacheFolder(this.installation.environment()))),
+          ) }, fetchNode, again, showLog)
+          : await vscode.window.showErrorMessage(failureText(error), { modal: true }, again, showLog);
         if (chosen === showLog) this.log.show();
-        if (chosen !== again) return false;
+        fetching ||= chosen === fetchNode;
+        if (chosen !== again && chosen !== fetchNode) return false;
       }
     }
+  }
+
+  /** Sets up although nothing is missing: everything is checked, and what is damaged is said. */
+  async setUpAgain(): Promise<boolean> {
+    this.#underWay ??= this.#untilSetUp().finally(() => { this.#underWay = undefined; });
+    return this.#underWay;
   }
 
   #question(missing: { runtime: boolean; weights: boolean }): { readonly question: string; readonly detail: string } {
@@ -70,8 +89,9 @@ export class EngineSetUp {
   }
 
   /** Runs `thaw setup`; false when the person cancels. */
-  async #setUp(): Promise<boolean> {
-    const outcome = await runCliWithProgress(this.installation, this.log, vscode.l10n.t('Setting up Thaw'), ['setup', '--json']);
+  async #setUp(fetchNode: boolean): Promise<boolean> {
+    const { installation } = this;
+    const outcome = await runCliWithProgress({ cliScript: installation.cliScript, environment: () => installation.environment(), ...installation.own }, this.log, vscode.l10n.t('Setting up Thaw'), ['setup', ...(fetchNode ? ['--fetch-node'] : []), '--json']);
     if (outcome !== CANCELLED) return true;
     this.log.info('Set-up cancelled; what was downloaded whole is kept, and nothing half-finished is used.');
     return false;
@@ -117,11 +137,11 @@ export function register(context: vscode.ExtensionContext, services: Services): 
 
   return {
     'thaw.setUpEngine': async () => {
-      const { runtime, weights } = engine.missing();
-      if (!runtime && !weights) {
-        const check = vscode.l10n.t('Check Set-up');
-        const chosen = await vscode.window.showInformationMessage(vscode.l10n.t('TensorFlow and the ImageNet weights are there.'), check);
+      if (Object.values(engine.missing()).every((missing) => !missing)) {
+        const [check, again] = [vscode.l10n.t('Check Set-up'), vscode.l10n.t('Set Up Again')];
+        const chosen = await vscode.window.showInformationMessage(vscode.l10n.t('TensorFlow and the ImageNet weights are there.'), check, again);
         if (chosen === check) await checkSetUp();
+        if (chosen === again && await engine.setUpAgain()) void vscode.window.showInformationMessage(vscode.l10n.t('Thaw is ready to train.'));
       } else if (await engine.ensureReady()) {
         void vscode.window.showInformationMessage(vscode.l10n.t('Thaw is ready to train.'));
       }

@@ -96,7 +96,7 @@ async function setUpGpu({ installation, log }: Services): Promise<boolean> {
   const setUp = settings.length > 0 ? (here ? vscode.l10n.t('Prove, Then Clear Setting') : vscode.l10n.t('Set Up, Then Clear Setting'))
     : here ? vscode.l10n.t('Prove') : vscode.l10n.t('Set Up');
   if (await vscode.window.showInformationMessage(vscode.l10n.t('Set up training on the {0}?', plainText(gpuTitle(gpu))), { modal: true, detail }, setUp) !== setUp) return false;
-  const outcome = await runCliWithProgress({ ...installation, environment: withoutThem }, log, vscode.l10n.t('Setting up the GPU'), ['setup', '--device', 'gpu', '--json']);
+  const outcome = await runCliWithProgress({ ...installation, ...installation.own, environment: withoutThem }, log, vscode.l10n.t('Setting up the GPU'), ['setup', '--device', 'gpu', '--json']);
   if (outcome === CANCELLED) {
     log.info('Set-up of the GPU cancelled; what was fetched is kept for the next time.');
     return false;

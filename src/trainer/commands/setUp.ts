@@ -10,7 +10,7 @@ import { ProgressLine } from './progressLine.js';
 
 export const setUpCommand: Command = async (args) => {
   const { values } = parseArgs({ args: [...args], options: {
-    device: { type: 'string' }, from: { type: 'string' }, remove: { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
+    device: { type: 'string' }, from: { type: 'string' }, 'fetch-node': { type: 'boolean', default: false }, remove: { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
   } });
   const device = (['cpu', 'gpu'] as const).find((known) => known === values.device);
   if (values.device !== undefined && device === undefined) throw new ThawError('input', 'bad-arguments', `--device ${JSON.stringify(values.device)} is unknown`, 'Use --device cpu or --device gpu');
@@ -23,7 +23,7 @@ export const setUpCommand: Command = async (args) => {
   let said = '';
   try {
     const { runtime, weights, proof } = await setUp({
-      environment: process.env, device, from: values.from === undefined ? undefined : path.resolve(values.from), signal: interrupt.signal,
+      environment: process.env, device, from: values.from === undefined ? undefined : path.resolve(values.from), fetchNode: values['fetch-node'], signal: interrupt.signal,
       onPlan: (plan) => {
         if (values.json) printJson({ type: 'plan', ...plan });
         else progress.line(`${values.from === undefined ? `Fetches ${formatBytes(plan.downloadBytes)}, keeps` : 'Keeps'} ${formatBytes(plan.keptBytes)} in ${plan.folder}, where ${formatBytes(plan.freeBytes)} are free${values.from === undefined ? `; while it unpacks it needs ${formatBytes(plan.downloadBytes + plan.keptBytes)}` : ''}`);
