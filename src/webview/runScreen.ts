@@ -273,17 +273,19 @@ export class RunScreen {
     });
   }
 
-  /** Files that were left out, each with its reason, and the dataset's warnings. */
+  /** Files that were left out, each with its reason, the dataset's warnings, and what of the run itself can't be read. */
   private showLeftOut(run: RunSnapshot): void {
     const { data } = run.record;
     const files = data?.leftOut ?? [];
     const warnings = data?.warnings ?? [];
     const count = data?.leftOutCount ?? 0;
-    this.leftOut.hidden = files.length + warnings.length === 0;
-    setChildren(this.leftOut, JSON.stringify([files, warnings, count]), () => [
+    const { damagedLines } = run;
+    this.leftOut.hidden = files.length + warnings.length + damagedLines === 0;
+    setChildren(this.leftOut, JSON.stringify([files, warnings, count, damagedLines]), () => [
       h('summary', {}, count > 0 ? t('Left out, and why ({0})', count) : t('Warnings')),
       h('div', { class: 'values-scroll', tabindex: 0, role: 'region', 'aria-label': t('Left out, and why') },
         h('ul', { class: 'left-out-list' },
+          damagedLines > 0 && h('li', {}, icon('warning', 'warn'), h('span', {}, damagedLines === 1 ? t('1 line of events.ndjson can\'t be read: the curves may lack an epoch') : t('{0} lines of events.ndjson can\'t be read: the curves may lack epochs', damagedLines))),
           ...warnings.map((warning) => h('li', {}, icon('warning', 'warn'), h('span', {}, recorded(warning)))),
           ...files.map((file) => h('li', {}, h('bdi', { class: 'path' }, file.path), h('span', { class: 'muted' }, recorded(file.reason)))),
           count > files.length && h('li', { class: 'muted' }, t('and {0} more', count - files.length)))),

@@ -1,7 +1,7 @@
 // The engine itself, on the TensorFlow of this machine: it loads, says what it is, and its kernels agree with PyTorch's numbers in float64.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -239,6 +239,13 @@ test('somebody else\'s TensorFlow folder is used through links, and nothing is w
       encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' },
     });
     assert.equal(child.stdout, TENSORFLOW_VERSION, child.stderr);
+    // The links of a TensorFlow that is gone go too, unless somebody is just making them.
+    const [gone, fresh] = ['linked-0', 'linked-1'].map((name) => path.join(environment.THAW_HOME, 'runtimes', name));
+    for (const linked of [gone ?? '', fresh ?? '']) mkdirSync(path.join(linked, LIBRARY_FOLDER), { recursive: true });
+    symlinkSync(path.join(folder, 'uninstalled'), path.join(gone ?? '', LIBRARY_FOLDER, 'libtensorflow_cc.so.2'));
+    utimesSync(gone ?? '', new Date(0), new Date(0));
+    await addonFor(foreign, environment, addon);
+    assert.deepEqual([gone, fresh, path.dirname(path.dirname(file))].map((linked) => existsSync(linked ?? '')), [false, true, true]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

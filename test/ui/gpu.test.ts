@@ -182,6 +182,16 @@ test('the Python extension\'s choice is offered; one inside the workspace is use
   await choose('VIRTUAL_ENV'); // outside: the choice is enough
   await eventually(async () => (/your own/.test(await engine()) ? true : undefined), 'the environment\'s TensorFlow to be used');
   assert.equal(await vscode.dialog('Use the TensorFlow').count(), 0);
+
+  // That setting would keep training off the GPU: it is said, and it stays when the set-up doesn't come to its end.
+  await vscode.runCommand('Thaw: Set Up GPU…');
+  const asked = (await vscode.answerDialog('Set up training on the', 'Set Up, Then Clear Setting')).replaceAll('\u00a0', ' ');
+  assert.ok(asked.includes(`The setting thaw.runtimeFolder keeps training on the TensorFlow in ${outside}. It is cleared once the GPU is ready.`), asked);
+  const toast = vscode.toast(/for NVIDIA GPUs/);
+  await toast.waitFor({ timeout: 60_000 });
+  await toast.locator('.monaco-button', { hasText: 'Cancel' }).click();
+  await toast.waitFor({ state: 'hidden', timeout: 20_000 });
+  assert.match(await engine(), /your own/);
 }));
 
 test('while a run trains on a GPU the panel shows its memory and how busy it is, and afterwards the peak', () => watched(vscode, 'gpu-panel', async () => {

@@ -299,7 +299,7 @@ describe('the panel', () => {
     const failure = { code: 'diverged', message: 'The loss stopped being a number in epoch 3, step 4', next: 'Train with a smaller learning rate or a larger batch, or use freeze' };
     const runs = [
       undefined, snapshot({ state: 'waiting', epochs: 0, snapshot: { phase: phase('waiting', 'Waiting for the device, 2 ahead') } }),
-      snapshot({ epochs: 0, snapshot: { phase: phase('features', 'Computing features, 3 of 9 images') } }), stepAfter(snapshot({ data })),
+      snapshot({ epochs: 0, snapshot: { phase: phase('features', 'Computing features, 3 of 9 images') } }), stepAfter(snapshot({ data })), snapshot({ snapshot: { damagedLines: 3 } }),
       snapshot({ state: 'interrupted' }), snapshot({ state: 'stopped', epochs: 6 }), snapshot({ state: 'failed', epochs: 2, record: { failure } }), FINETUNE,
       { directory: '/pictures/.thaw/runs/FILE', id: 'FILE', reason: '"FILE" is a link, and links are not followed' },
     ];
@@ -688,6 +688,17 @@ describe('the panel', () => {
     await panel.send({ type: 'show', tab: 'run' });
     await panel.run(unreadable);
     assert.equal(await panel.page.locator('img').count(), 0);
+    await panel.close();
+  });
+
+  test('says that a run\'s log is damaged', async () => {
+    const panel = await PanelPage.open();
+    await panel.run(snapshot({ state: 'finished', epochs: 15 }));
+    assert.equal(await panel.page.locator('.left-out').isVisible(), false);
+    await panel.run(snapshot({ state: 'finished', epochs: 15, snapshot: { damagedLines: 2 } }));
+    assert.equal(await panel.text('.left-out summary'), 'Warnings');
+    await panel.page.locator('.left-out summary').click();
+    assert.match(await panel.text('.left-out'), /2 lines of events\.ndjson can't be read: the curves may lack epochs/);
     await panel.close();
   });
 
