@@ -3,12 +3,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual, parseArgs, promisify } from 'node:util';
 import * as v from 'valibot';
-import { listDataset } from '../src/dataset/listing.js';
-import { hashImages } from '../src/dataset/hashing.js';
 import { findWeights } from '../src/network/weights/cache.js';
 import { adviceSchema } from '../src/protocol/advice.js';
 import { DEFAULT_BACKBONE, runRecordSchema, type Recipe, type RunRecord } from '../src/protocol/run.js';
@@ -17,6 +14,7 @@ import { writeFileAtomic } from '../src/storage/atomicFile.js';
 import { CASES, prepareCase, type AdviceCase } from './adviceCases.js';
 import { measureReferences } from './adviceReferences.js';
 import { EVALUATED_RECIPES, outcomeOf, summarySchema, withTable, type CaseResult, type CaseRun, type Summary } from './adviceTable.js';
+import { contentOf, machineName } from './provenance.js';
 
 const SEEDS = [0, 1, 2];
 const COMPARED = ['freeze', 'finetune'] as const;
@@ -133,19 +131,13 @@ class Evaluation {
     this.summary.cases[id] = result;
     const known = new Map(Object.entries(this.summary.cases));
     const cases = Object.fromEntries(CASES.flatMap((each) => (known.has(each.id) ? [[each.id, known.get(each.id)]] : [])));
-    const machine = `${os.cpus()[0]?.model ?? 'an unknown processor'}, ${String(os.availableParallelism())} cores`;
-    await writeFileAtomic(SUMMARY, `${JSON.stringify({ machine, recipes: EVALUATED_RECIPES, cases }, undefined, 1)}\n`);
+    await writeFileAtomic(SUMMARY, `${JSON.stringify({ machine: machineName(), recipes: EVALUATED_RECIPES, cases }, undefined, 1)}\n`);
   }
 
   /** Names what numbers depend on: another recipe, other weights or other images, and they are made again. */
   private made(images: string, colour: string, strategy?: Compared, recipe?: Recipe): string {
     return createHash('sha256').update(JSON.stringify([images, colour, findWeights(DEFAULT_BACKBONE)?.sha256, strategy, recipe])).digest('hex').slice(0, 32);
   }
-}
-
-async function contentOf(folder: string): Promise<string> {
-  const hashes = await hashImages(await listDataset(folder), { splitSeed: 0 });
-  return createHash('sha256').update([...hashes].map(([file, { sha256 }]) => `${file} ${sha256}`).join('\n')).digest('hex');
 }
 
 async function finishedRun(runs: string): Promise<RunRecord | undefined> {

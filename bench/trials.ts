@@ -1,14 +1,12 @@
 // Trains what trialsTable.ts lists, seed by seed, and keeps each result at once. Bundled and started by trials.mjs, which says how it is used.
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual, parseArgs, promisify } from 'node:util';
 import * as v from 'valibot';
-import { readDataset } from '../src/dataset/readDataset.js';
-import { runRecordSchema } from '../src/protocol/run.js';
+import { recipeSchema, runRecordSchema } from '../src/protocol/run.js';
 import { writeFileAtomic } from '../src/storage/atomicFile.js';
+import { contentOf, machineName } from './provenance.js';
 import { studySummarySchema } from './studyDocument.js';
 import { recipeOfTrial, TRIALS, trialsSchema, withTrials, type Trial, type TrialRun, type Trials } from './trialsTable.js';
 
@@ -27,11 +25,12 @@ async function main(): Promise<void> {
   const unknown = only?.filter((id) => !TRIALS.some((trial) => trial.id === id)) ?? [];
   if (positionals.length === 0 || unknown.length > 0) throw new Error(unknown.length > 0 ? `There is no trial ${unknown.join(', ')}; there are ${TRIALS.map(({ id }) => id).join(', ')}` : 'FOLDER is missing');
   const deadline = performance.now() + Number(values.minutes ?? Infinity) * 60_000;
+  const folders: { readonly folder: string; readonly fingerprint: string }[] = [];
+  for (const folder of positionals.map((each) => path.resolve(each))) folders.push({ folder, fingerprint: await contentOf(folder) });
   let trials = await readTrials();
   for (let seed = 0; seed < Number(values.seeds); seed++) {
     for (const trial of TRIALS.filter(({ id }) => only?.includes(id) ?? true)) {
-      for (const folder of positionals.map((each) => path.resolve(each))) {
-        const fingerprint = await fingerprintOf(folder);
+      for (const { folder, fingerprint } of folders) {
         const dataset = path.basename(folder);
         const known = trials.trials[trial.id]?.runs ?? [];
         const isThis = (run: TrialRun): boolean => run.dataset === dataset && run.seed === seed;
@@ -40,9 +39,9 @@ async function main(): Promise<void> {
           process.stdout.write('The time is over; the same command goes on from here\n');
           return rebuildTable(trials);
         }
-        const run = await train(trial, folder, seed);
+        const run = { fingerprint, ...await train(trial, folder, seed) };
         process.stdout.write(`${trial.id}, ${dataset}, seed ${String(seed)}: ${(run.correct / run.total).toFixed(3)} in epoch ${String(run.bestEpoch)}, ${run.seconds.toFixed(0)} s\n`);
-        trials = { ...trials, machine: machine(), trials: { ...trials.trials, [trial.id]: { recipe: recipeOfTrial(trial), runs: [...known.filter((other) => !isThis(other)), run] } } };
+        trials = { ...trials, machine: machineName(), trials: { ...trials.trials, [trial.id]: { recipe: recipeOfTrial(trial), runs: [...known.filter((other) => !isThis(other)), run] } } };
         await writeFileAtomic(SUMMARY, `${JSON.stringify(trials, undefined, 1)}\n`);
       }
     }
@@ -56,25 +55,15 @@ async function readTrials(): Promise<Trials> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   });
-  if (text === undefined) return { machine: machine(), trials: {} };
+  if (text === undefined) return { machine: machineName(), trials: {} };
   const { trials, ...rest } = v.parse(trialsSchema, JSON.parse(text));
   return { ...rest, trials: Object.fromEntries(TRIALS.flatMap((trial) => {
     const known = trials[trial.id];
-    return known !== undefined && isDeepStrictEqual(known.recipe, v.parse(trialsSchema.entries.trials.value.entries.recipe, recipeOfTrial(trial))) ? [[trial.id, known]] : [];
+    return known !== undefined && isDeepStrictEqual(known.recipe, v.parse(recipeSchema, recipeOfTrial(trial))) ? [[trial.id, known]] : [];
   })) };
 }
 
-function machine(): string {
-  return `${os.cpus()[0]?.model ?? 'an unknown processor'}, ${String(os.availableParallelism())} cores`;
-}
-
-async function fingerprintOf(folder: string): Promise<string> {
-  const read = await readDataset(folder, { splitSeed: 0 });
-  if (read === undefined) throw new Error(`${folder} was not read`);
-  return createHash('sha256').update([...read.hashes].map(([file, { sha256 }]) => `${file} ${sha256}`).join('\n')).digest('hex');
-}
-
-async function train({ id, strategy, recipe, set }: Trial, folder: string, seed: number): Promise<TrialRun> {
+async function train({ id, strategy, recipe, set }: Trial, folder: string, seed: number): Promise<Omit<TrialRun, 'fingerprint'>> {
   const runs = path.join(WORK, id);
   await mkdir(runs, { recursive: true });
   const { stdout } = await execute(process.execPath, [
@@ -83,7 +72,7 @@ async function train({ id, strategy, recipe, set }: Trial, folder: string, seed:
   const { run } = v.parse(resultLine, JSON.parse(stdout.trim().split('\n').at(-1) ?? ''));
   const { state, result } = v.parse(runRecordSchema, JSON.parse(await readFile(path.join(run, 'run.json'), 'utf8')));
   if (state !== 'finished' || result === undefined) throw new Error(`${run} is ${state}`);
-  return { dataset: path.basename(folder), fingerprint: await fingerprintOf(folder), seed, correct: result.correct, total: result.total, bestEpoch: result.bestEpoch, seconds: result.seconds };
+  return { dataset: path.basename(folder), seed, correct: result.correct, total: result.total, bestEpoch: result.bestEpoch, seconds: result.seconds };
 }
 
 async function rebuildTable(trials: Trials): Promise<void> {

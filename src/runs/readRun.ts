@@ -47,12 +47,13 @@ export class RecordAllowance {
   /** Whether there is room for a run's record, that of older ones included; what it had before is given back. */
   take(directory: string, bytes: number): boolean {
     this.release(directory);
-    const older = [...this.#taken.keys()].filter((other) => other < directory).sort();
-    for (const other of older) {
-      if (this.#bytes + bytes <= MAX_RECORDS_BYTES) break;
-      this.release(other);
+    if (this.#bytes + bytes > MAX_RECORDS_BYTES) { // only then: there may be thousands
+      for (const older of [...this.#taken.keys()].filter((other) => other < directory).sort()) {
+        if (this.#bytes + bytes <= MAX_RECORDS_BYTES) break;
+        this.release(older);
+      }
+      if (this.#bytes + bytes > MAX_RECORDS_BYTES) return false;
     }
-    if (this.#bytes + bytes > MAX_RECORDS_BYTES) return false;
     this.#taken.set(directory, bytes);
     this.#bytes += bytes;
     return true;
