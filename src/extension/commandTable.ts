@@ -25,6 +25,7 @@ export const COMMANDS = {
   'thaw.manageWeights': { title: 'Manage Weights…', palette: true },
   'thaw.clearCache': { title: 'Clear Cache', palette: true },
   'thaw.revealRun': { title: 'Reveal Run Folder', palette: false },
+  'thaw.openSelectedRun': { title: 'Open Selected Run', palette: false },
   'thaw.addDatasetFolder': { title: 'Add Dataset Folder', palette: false },
   'thaw.removeDatasetFolder': { title: 'Remove from Datasets', palette: false },
   'thaw.refreshDatasets': { title: 'Refresh', palette: false },

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
+import type { CommandHandlers } from './commandTable.js';
 import { RunTarget } from './commandTarget.js';
 import { inBackground } from './errorReport.js';
 import { groupRuns, runRow, runTitle, isReadable, type Run, type RunGroup } from './runLabels.js';
@@ -113,11 +114,12 @@ function runItem({ run }: RunNode, services: Services): vscode.TreeItem {
   item.tooltip = row.tooltip;
   item.accessibilityInformation = { label: row.accessibleLabel };
   item.contextValue = row.contextValue;
-  if (isReadable(run)) item.command = { command: 'thaw.openRun', title: vscode.l10n.t('Open Run'), arguments: [run.directory] };
+  // Without arguments: VS Code drops those of a row that it redraws while the click is still on its way, and a live row is redrawn all the time.
+  if (isReadable(run)) item.command = { command: 'thaw.openSelectedRun', title: vscode.l10n.t('Open Run') };
   return item;
 }
 
-export function register(context: vscode.ExtensionContext, services: Services): void {
+export function register(context: vscode.ExtensionContext, services: Services): CommandHandlers<'thaw.openSelectedRun'> {
   const tree = new RunsTree(services);
   // That no GPU is used, and why: once on this machine, while the first such run lasts.
   const tellOfTheCpu = (live: readonly RunSnapshot[]): void => {
@@ -149,4 +151,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
   };
   context.subscriptions.push(view, services.runs.onDidChange(update), services.panels.onDidShowRun((directory) => inBackground(services.log, select(directory))));
   update();
+  return {
+    'thaw.openSelectedRun': () => {
+      const [node] = view.selection;
+      if (node instanceof RunNode) services.panels.openRun(node.directory);
+    },
+  };
 }

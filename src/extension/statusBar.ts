@@ -6,6 +6,7 @@ import type { Services } from './services.js';
 export function register(context: vscode.ExtensionContext, services: Services): void {
   const item = vscode.window.createStatusBarItem('thaw.training', vscode.StatusBarAlignment.Left, 0);
   item.name = vscode.l10n.t('Thaw: training');
+  let shown: string | undefined;
   const update = (): void => {
     const status = statusOf(services.runs.all(), services.l10n);
     if (status === undefined) {
@@ -15,7 +16,10 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     item.text = `$(loading~spin) ${status.text}`;
     item.tooltip = status.tooltip;
     item.accessibilityInformation = { label: status.tooltip };
-    item.command = { command: 'thaw.openRun', title: vscode.l10n.t('Open Run'), arguments: [status.run.directory] };
+    if (shown !== status.run.directory) { // each new command ends the one before, also for a click that is still on its way
+      shown = status.run.directory;
+      item.command = { command: 'thaw.openRun', title: vscode.l10n.t('Open Run'), arguments: [shown] };
+    }
     item.show();
   };
   context.subscriptions.push(item, services.runs.onDidChange(update));

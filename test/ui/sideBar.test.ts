@@ -1,16 +1,20 @@
 // The side bar and what it leads to: both strategies at once, the line for the device, stop, delete, the set-up's report, the cache.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startServer, type Server } from '../harness/server.js';
 import { openWorkbench, type Workbench } from '../harness/workbench.js';
-import { copyDataset, endTrainers, eventually, makeRoom, newRun, panelOf, readRecord, REPOSITORY, runDirectories, runEnded, stateShown, watched } from './scenario.js';
+import { CLI, copyDataset, endTrainers, eventually, makeRoom, newRun, panelOf, readEpochs, readRecord, REPOSITORY, runDirectories, runEnded, stateShown, watched } from './scenario.js';
 
 const room = makeRoom('ui-side-bar');
 const workspace = path.join(room.folder, 'pictures');
 const dataset = path.join(workspace, 'insects');
 let classes: string[];
+let training: ChildProcess | undefined;
 let server: Server;
 let vscode: Workbench;
 
@@ -22,6 +26,7 @@ before(async () => {
 
 after(async () => {
   await vscode.close();
+  training?.kill('SIGKILL');
   await endTrainers(workspace);
   await server.stop();
   room.remove();
@@ -101,4 +106,32 @@ test('Clear Cache asks, and says what it freed', () => watched(vscode, 'clear-ca
 test('Check Set-up opens a page that can be copied', () => watched(vscode, 'check', async () => {
   await vscode.runCommand('Thaw: Check Set-up');
   await vscode.page.locator('.editor-instance .view-lines', { hasText: 'Nothing is missing.' }).waitFor({ timeout: 60_000 });
+}));
+
+test('a run is opened by a click that its next epoch overtakes, on its row and on the status bar', () => watched(vscode, 'overtaken', async () => {
+  const few = path.join(room.folder, 'few'); // not in the workspace, whose Datasets view shows one
+  copyDataset(few, { train: 4, validation: 2 });
+  const known = runDirectories(workspace);
+  training = spawn(server.host.node, [CLI, 'train', few, '--strategy', 'finetune', '--epochs', '1000', '--runs', path.join(workspace, '.thaw', 'runs')], { stdio: 'ignore' });
+  const run = await newRun(workspace, 'finetune', known);
+  await vscode.openViewContainer('Thaw');
+  for (const target of [vscode.treeRow('Runs', 'epoch'), vscode.statusBarItem('Thaw: ')]) {
+    await target.filter({ hasText: /epoch (?:[2-9]|\d\d)/ }).waitFor({ timeout: 60_000 }); // the first takes longer
+    await vscode.runCommand('View: Close All Editors');
+    const box = await target.boundingBox();
+    assert.ok(box);
+    const epochs = (): number => readEpochs(run).length;
+    const before = epochs();
+    // The window is held up: the click waits for it with what has been drawn anew since.
+    const heldUp = vscode.page.evaluate((milliseconds) => { for (const end = performance.now() + milliseconds; performance.now() < end;); }, 4000);
+    await delay(3000);
+    assert.ok(epochs() > before, 'no epoch ended meanwhile');
+    await Promise.all([vscode.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2), heldUp]);
+    await panelOf(vscode).locator('#screen-run h1', { hasText: 'few' }).waitFor();
+  }
+  const ended = once(training, 'exit');
+  training.kill('SIGINT');
+  await ended;
+  await runEnded(run, 'stopped');
+  rmSync(run, { recursive: true }); // the other tests count runs
 }));
