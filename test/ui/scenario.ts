@@ -171,7 +171,7 @@ export async function watched(vscode: Workbench, name: string, work: () => Promi
     mkdirSync(folder, { recursive: true });
     await vscode.screenshot(path.join(folder, `${name}-${process.env['VSCODE_HOST'] ?? ''}.png`)).catch(() => undefined); // the page may be gone
     const shown = await vscode.spoken().catch(() => []);
-    if (error instanceof Error && shown.length > 0) error.message += `\nVS Code showed: ${shown.join(' | ')}`;
+    if (error instanceof Error && shown.length > 0) error.stack = `${error.stack ?? error.message}\nVS Code showed: ${shown.join(' | ')}`; // what is printed
     throw error;
   }
 }
