@@ -196,6 +196,7 @@ function advised(changes: Partial<Measurements> = {}, name = 'simpsons'): Advice
     probe: proportion(642, 1000), nearestMean: proportion(480, 1000), learningCurve: [0.25, 0.5, 1].map((share) => ({ share, ...proportion(Math.round(500 + 142 * share), 1000) })),
     headConfidence: { mean: 0.22, interval: [0.2, 0.24] }, nearness: { mean: 0.3, interval: [0.26, 0.34], photographs: 0.5, noise: 0.1 },
     logme: [{ backbone: 'efficientnet_lite0', images: 128, cuts: [2, 4, 8, 16, 32].map((stride) => ({ node: `n${String(stride)}`, stride, channels: 8 * stride, logme: stride / 100 - 0.2 })) }],
+    notCompared: ['resnet50', 'mobilenet_v2'],
     seconds: { freeze: 190, finetune: 2710 }, ...changes,
   };
   const decision = decide(measurements);
@@ -381,6 +382,7 @@ describe('the panel', () => {
     assert.equal(await inside(), true);
     assert.match(await panel.text('.measures'), /Linear probe, ¼ of the images\s+\.536 536 of 1,000\s+\[\.505–\.567\]/);
     assert.match(await panel.text('.logme'), /EfficientNet-Lite0\s+−0\.18\s+−0\.16\s+−0\.12\s+−0\.04\s+0\.12/);
+    await panel.page.getByText('Not compared, for want of time: ResNet50, MobileNetV2', { exact: true }).waitFor();
     const last = async () => (await panel.posted()).at(-1);
     await panel.page.getByRole('button', { name: 'Train with Freeze', exact: true }).click();
     assert.deepEqual(await last(), { type: 'trainAdvised', strategy: 'freeze' });
