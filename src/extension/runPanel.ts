@@ -9,12 +9,12 @@ import type { Classification } from '../protocol/classification.js';
 import type { Comparison } from '../protocol/comparison.js';
 import { panelStateSchema, webviewMessageSchema, type HostMessage, type PanelState, type WebviewMessage } from '../protocol/messages.js';
 import { translateRecorded } from '../protocol/recordedText.js';
-import type { RunRecord, Strategy } from '../protocol/run.js';
+import type { Strategy } from '../protocol/run.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
 import { compareRuns } from '../runs/compareRuns.js';
 import { datasetFolder } from '../runs/datasetFolder.js';
 import { readPredictions } from '../runs/readRun.js';
-import { RECIPE_NAMES, recipeNamed, strategiesOf } from '../training/recipes.js';
+import { recipeNamed } from '../training/recipes.js';
 import { inBackground } from './errorReport.js';
 import { panelHtml } from './panelHtml.js';
 import { pickRunsToCompare } from './pickRuns.js';
@@ -135,6 +135,8 @@ class RunPanel {
   #posting: Promise<void> = Promise.resolve();
   /** The tab is closed: VS Code throws at any touch, and what was awaited meanwhile has nobody to show it to. */
   #disposed = false;
+  /** A training that was asked for is being started: until then another click asks for the same one. */
+  #starting = false;
 
   constructor(private readonly panel: vscode.WebviewPanel, private readonly services: Services) {
     const { webview } = panel;
@@ -251,12 +253,11 @@ class RunPanel {
 
   async #receive(message: WebviewMessage): Promise<void> {
     const { services } = this;
-    const run = this.#snapshot();
     switch (message.type) {
       case 'ready':
         this.#ready = true;
         this.#comparison = undefined; // a new document has got nothing yet
-        if (this.#run === undefined && this.#advice === undefined && message.state) this.#remember(message.state);
+        if (this.#run === undefined && this.#advice === undefined && this.#study === undefined && message.state) this.#remember(message.state);
         if (this.#tabChosen) this.#postAllAndTurn();
         else this.#postAll();
         this.#tabChosen = false;
@@ -271,26 +272,31 @@ class RunPanel {
         this.updateSoon();
         return;
       case 'stop':
-        if (this.#run !== undefined) await this.#stop(this.#run);
+        await this.#stop(message.directory);
         return;
-      case 'trainAgain':
-        if (run) await this.#train(run, { configuration: run.record.configuration });
+      case 'trainAgain': {
+        const run = services.runs.get(message.directory);
+        if (run !== undefined && isReadable(run)) await this.#train(run, { configuration: run.record.configuration });
         return;
+      }
       case 'train':
-        if (run) await this.#train(run, { configuration: otherStrategy(run.record.configuration, message.strategy) });
-        else await vscode.commands.executeCommand(message.strategy === 'freeze' ? 'thaw.trainWithFreeze' : 'thaw.trainWithFinetune');
+        await vscode.commands.executeCommand(message.strategy === 'freeze' ? 'thaw.trainWithFreeze' : 'thaw.trainWithFinetune');
         return;
-      case 'trainAdvised':
-        if (this.#advice) await this.#trainAdvised(this.#advice, message.strategy);
+      case 'trainAdvised': {
+        const advice = this.#adviceOn(message.dataset);
+        if (advice !== undefined) await this.#trainAdvised(advice, message.strategy);
         return;
-      case 'adviseAgain':
-        if (this.#advice) await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(this.#advice.dataset.path), { pilot: true, network: this.#advice.network });
+      }
+      case 'adviseAgain': {
+        const advice = this.#adviceOn(message.dataset);
+        if (advice !== undefined) await vscode.commands.executeCommand('thaw.whichStrategy', vscode.Uri.file(advice.dataset.path), { pilot: true, network: advice.network });
         return;
+      }
       case 'openLog':
-        if (this.#run !== undefined) await openRunFile(services, this.#run, 'trainer.log');
+        await openRunFile(services, message.directory, 'trainer.log');
         return;
       case 'openRecord':
-        if (this.#run !== undefined) await openRunFile(services, this.#run, 'run.json');
+        await openRunFile(services, message.directory, 'run.json');
         return;
       case 'addRun': {
         const compared = this.#comparedNow();
@@ -305,25 +311,26 @@ class RunPanel {
         if (services.runs.workspaceFolderOf(message.directory) !== undefined) services.panels.openRun(message.directory);
         return;
       case 'stopStudy':
-        if (this.#study !== undefined) await stopRunningStudy(services, this.#study);
+        await stopRunningStudy(services, message.directory);
         return;
       case 'resumeStudy':
-        if (this.#study !== undefined && await requireTrust() && await services.engine.ensureReady()) await resumeStudy(services, this.#study);
+        if (await requireTrust() && await services.engine.ensureReady()) await resumeStudy(services, message.directory);
         return;
       case 'exportStudy': {
-        const study = this.#study === undefined ? undefined : services.studies.get(this.#study).study;
+        const { study } = services.studies.get(message.directory);
         if (study !== undefined && !isUnreadableStudy(study)) await exportStudyTable(study);
         return;
       }
       case 'openStudyLog':
-        if (this.#study !== undefined && services.studies.workspaceFolderOf(this.#study) !== undefined) await openPlainFile(path.join(this.#study, 'trainer.log'));
+        if (services.studies.workspaceFolderOf(message.directory) !== undefined) await openPlainFile(path.join(message.directory, 'trainer.log'));
         return;
       case 'openStudyRun': {
-        const study = this.#study === undefined ? undefined : services.studies.get(this.#study).study;
-        const planned = study === undefined || isUnreadableStudy(study) ? undefined : study.record.runs[message.run];
-        const dataset = planned === undefined || study === undefined || isUnreadableStudy(study) ? undefined : study.record.plan.datasets[planned.dataset];
-        if (planned?.run === undefined || dataset === undefined || study === undefined) return;
-        const directory = path.join(resolveStored(dataset.runs, study.directory), planned.run);
+        const { study } = services.studies.get(message.directory);
+        if (study === undefined || isUnreadableStudy(study)) return;
+        const { record: { runs, plan } } = study;
+        const dataset = plan.datasets[runs.find(({ run }) => run === message.run)?.dataset ?? -1];
+        if (dataset === undefined) return;
+        const directory = path.join(resolveStored(dataset.runs, study.directory), message.run);
         if (services.runs.workspaceFolderOf(directory) !== undefined) services.panels.openRun(directory);
         return;
       }
@@ -336,6 +343,12 @@ class RunPanel {
     }
   }
 
+  /** What the panel shows, or what is kept on a folder that is open. */
+  #adviceOn(folder: string): Advice | undefined {
+    if (this.#advice?.dataset.path === folder) return this.#advice;
+    return workspaceFolderHolding(folder) === undefined ? undefined : this.services.advice.get(folder);
+  }
+
   async #stop(directory: string): Promise<void> {
     try {
       await stopTraining(this.services, directory);
@@ -345,17 +358,23 @@ class RunPanel {
     }
   }
 
-  async #train(run: RunSnapshot, request: RunRequest): Promise<void> {
-    if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
-    this.services.panels.openRun(await startRun(this.services, datasetFolder(run.directory, run.record), request));
+  #train(run: RunSnapshot, request: RunRequest): Promise<void> {
+    return this.#start(datasetFolder(run.directory, run.record), request);
   }
 
   /** With the network that was measured, which may not be the one chosen since. */
-  async #trainAdvised({ dataset, network: { colour, backbone, weights } }: Advice, strategy: Strategy): Promise<void> {
-    if (!await requireTrust() || !await this.services.engine.ensureReady()) return;
-    this.services.panels.openRun(await startRun(this.services, dataset.path, {
-      strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) }, recipe: recipeNamed('default', strategy, backbone),
-    }));
+  #trainAdvised({ dataset, network: { colour, backbone, weights } }: Advice, strategy: Strategy): Promise<void> {
+    return this.#start(dataset.path, { strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) }, recipe: recipeNamed('default', strategy, backbone) });
+  }
+
+  async #start(dataset: string, request: RunRequest): Promise<void> {
+    if (this.#starting) return;
+    this.#starting = true;
+    try {
+      if (await requireTrust() && await this.services.engine.ensureReady()) this.services.panels.openRun(await startRun(this.services, dataset, request));
+    } finally {
+      this.#starting = false;
+    }
   }
 
   #snapshot(): RunSnapshot | undefined {
@@ -386,9 +405,9 @@ class RunPanel {
     this.#title();
     const run = this.#run === undefined ? undefined : runs.get(this.#run);
     const cannotTrain = whyNoTraining();
-    const gone = this.#run !== undefined && run === undefined && runs.complete
-      ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : undefined;
-    const note = gone ?? this.#note;
+    const missing = this.#run === undefined || run !== undefined ? undefined
+      : runs.complete ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : vscode.l10n.t('Reading the runs');
+    const note = missing ?? this.#note;
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#post({ type: 'classification', classification: this.#classification });
     this.#post({ type: 'advice', advice: this.#advice, ...(cannotTrain !== undefined && { cannotTrain }) });
@@ -450,10 +469,4 @@ export function register(context: vscode.ExtensionContext, services: Services): 
       },
     }),
   );
-}
-
-/** The same network on the same images by another strategy, by the recipe of the same name where that is one of Thaw's. */
-function otherStrategy(configuration: RunRecord['configuration'], strategy: Strategy): RunRecord['configuration'] {
-  const name = RECIPE_NAMES.find((known) => known === configuration.recipe.name && strategiesOf(known).includes(strategy)) ?? 'default';
-  return { ...configuration, strategy, recipe: recipeNamed(name, strategy, configuration.backbone) };
 }

@@ -44,28 +44,32 @@ export type HostMessage =
   | { readonly type: 'stopFailed'; readonly directory: string }
   | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
+/** The folder of a run, a study or a dataset. Each request names what it is about: the host may have turned to something else since it was drawn. */
+const folder = v.pipe(v.string(), v.maxLength(4096));
+
 export const webviewMessageSchema = v.variant('type', [
   /** The script runs and wants everything; `state` is what it remembered. */
   v.strictObject({ type: v.literal('ready'), state: v.optional(panelStateSchema) }),
   v.strictObject({ type: v.literal('state'), state: panelStateSchema }),
-  v.strictObject({ type: v.literal('stop') }),
-  v.strictObject({ type: v.literal('trainAgain') }),
+  v.strictObject({ type: v.literal('stop'), directory: folder }),
+  v.strictObject({ type: v.literal('trainAgain'), directory: folder }),
+  /** On a folder to be chosen. */
   v.strictObject({ type: v.literal('train'), strategy: v.picklist(OFFERED_STRATEGIES) }),
-  v.strictObject({ type: v.literal('openLog') }),
-  v.strictObject({ type: v.literal('openRecord') }),
+  v.strictObject({ type: v.literal('openLog'), directory: folder }),
+  v.strictObject({ type: v.literal('openRecord'), directory: folder }),
   v.strictObject({ type: v.literal('addRun') }),
-  v.strictObject({ type: v.literal('removeRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
-  v.strictObject({ type: v.literal('openRun'), directory: v.pipe(v.string(), v.maxLength(4096)) }),
-  /** On the dataset that the advice shown is about. */
-  v.strictObject({ type: v.literal('trainAdvised'), strategy: v.picklist(['freeze', 'finetune']) }),
+  v.strictObject({ type: v.literal('removeRun'), directory: folder }),
+  v.strictObject({ type: v.literal('openRun'), directory: folder }),
+  /** On a dataset that there is advice on. */
+  v.strictObject({ type: v.literal('trainAdvised'), dataset: folder, strategy: v.picklist(['freeze', 'finetune']) }),
   /** Measured anew, with a pilot. */
-  v.strictObject({ type: v.literal('adviseAgain') }),
-  v.strictObject({ type: v.literal('stopStudy') }),
-  v.strictObject({ type: v.literal('resumeStudy') }),
-  v.strictObject({ type: v.literal('exportStudy') }),
-  v.strictObject({ type: v.literal('openStudyLog') }),
-  /** A run of the study shown, by its place among them. */
-  v.strictObject({ type: v.literal('openStudyRun'), run: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }),
+  v.strictObject({ type: v.literal('adviseAgain'), dataset: folder }),
+  v.strictObject({ type: v.literal('stopStudy'), directory: folder }),
+  v.strictObject({ type: v.literal('resumeStudy'), directory: folder }),
+  v.strictObject({ type: v.literal('exportStudy'), directory: folder }),
+  v.strictObject({ type: v.literal('openStudyLog'), directory: folder }),
+  /** A run of a study. */
+  v.strictObject({ type: v.literal('openStudyRun'), directory: folder, run: v.pipe(v.string(), v.regex(RUN_ID)) }),
   /** Other images, to be chosen. */
   v.strictObject({ type: v.literal('classify') }),
   /** An error in the webview's own script: logged by the host. */

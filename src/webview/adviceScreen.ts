@@ -12,8 +12,9 @@ import { networkTitle } from './runView.js';
 import { recorded, t, WORDS } from './words.js';
 
 export interface AdviceScreenActions {
-  train(strategy: 'freeze' | 'finetune'): void;
-  measureAgain(): void;
+  /** On a dataset's folder, as is measuring. */
+  train(dataset: string, strategy: 'freeze' | 'finetune'): void;
+  measureAgain(dataset: string): void;
 }
 
 export interface AdviceContent {
@@ -62,13 +63,13 @@ export class AdviceScreen {
   }
 
   private showVerdict(advice: Advice, cannotTrain: string | undefined): void {
-    const { decision, measurements: measured } = advice;
-    setChildren(this.verdict, JSON.stringify([decision, measured, cannotTrain]), () => {
+    const { decision, measurements: measured, dataset } = advice;
+    setChildren(this.verdict, JSON.stringify([dataset, decision, measured, cannotTrain]), () => {
       const first: Strategy = decision.recommendation === 'finetune' ? 'finetune' : 'freeze';
       const train = (strategy: 'freeze' | 'finetune'): HTMLButtonElement => button(strategy === 'freeze' ? t('Train with Freeze') : t('Train with Finetune'),
-        { look: strategy === first ? 'primary' : 'secondary', action: `train-${strategy}`, onClick: () => this.callbacks.train(strategy) });
+        { look: strategy === first ? 'primary' : 'secondary', action: `train-${strategy}`, onClick: () => this.callbacks.train(dataset.path, strategy) });
       const pilot = h('button', { type: 'button', class: 'link', 'data-action': 'pilot' }, measured.pilot === undefined ? t('Try it on a pilot of two epochs') : t('Measure again'));
-      pilot.addEventListener('click', () => this.callbacks.measureAgain());
+      pilot.addEventListener('click', () => this.callbacks.measureAgain(dataset.path));
       return [
         h('h2', { class: 'verdict-title' }, recommendationTitle(decision, WORDS)),
         h('p', {}, reasonText(advice, WORDS)),

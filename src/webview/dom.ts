@@ -46,9 +46,10 @@ export interface ButtonOptions {
   readonly action?: string;
 }
 
+/** A double click counts once: what the first has changed may stand under the second, Stop where Train Again was. */
 export function button(label: string, { look = 'secondary', glyph, onClick, action }: ButtonOptions): HTMLButtonElement {
   const element = h('button', { type: 'button', class: `button ${look}`, 'data-action': action }, glyph && icon(glyph), h('span', {}, label));
-  element.addEventListener('click', onClick);
+  element.addEventListener('click', ({ detail: clicks }) => { if (clicks <= 1) onClick(); });
   return element;
 }
 

@@ -76,11 +76,11 @@ class Panel {
     this.scrollToRestore = this.state.scroll;
     const hostNow = () => Date.now() + this.clockOffset;
     this.runScreen = new RunScreen({
-      stop: () => this.api.postMessage({ type: 'stop' }),
-      trainAgain: () => this.api.postMessage({ type: 'trainAgain' }),
+      stop: (directory) => this.api.postMessage({ type: 'stop', directory }),
+      trainAgain: (directory) => this.api.postMessage({ type: 'trainAgain', directory }),
       train: (strategy) => this.api.postMessage({ type: 'train', strategy }),
       compare: (directory) => this.compare(directory),
-      openLog: () => this.api.postMessage({ type: 'openLog' }),
+      openLog: (directory) => this.api.postMessage({ type: 'openLog', directory }),
       valuesToggled: (open) => { if (open !== Boolean(this.state.valuesOpen)) this.remember({ valuesOpen: open }); },
     }, hostNow, timeOfDay);
     this.compareScreen = new CompareScreen({
@@ -91,21 +91,24 @@ class Panel {
     }, hostNow);
     this.classifyScreen = new ClassifyScreen({ classifyOthers: () => this.api.postMessage({ type: 'classify' }), openRun: (directory) => this.api.postMessage({ type: 'openRun', directory }) });
     this.adviceScreen = new AdviceScreen({
-      train: (strategy) => this.api.postMessage({ type: 'trainAdvised', strategy }),
-      measureAgain: () => this.api.postMessage({ type: 'adviseAgain' }),
+      train: (dataset, strategy) => this.api.postMessage({ type: 'trainAdvised', dataset, strategy }),
+      measureAgain: (dataset) => this.api.postMessage({ type: 'adviseAgain', dataset }),
     });
     this.studyScreen = new StudyScreen({
-      stop: () => this.api.postMessage({ type: 'stopStudy' }),
-      resume: () => this.api.postMessage({ type: 'resumeStudy' }),
-      exportTable: () => this.api.postMessage({ type: 'exportStudy' }),
-      openLog: () => this.api.postMessage({ type: 'openStudyLog' }),
-      openRun: (run) => this.api.postMessage({ type: 'openStudyRun', run }),
+      stop: (directory) => this.api.postMessage({ type: 'stopStudy', directory }),
+      resume: (directory) => this.api.postMessage({ type: 'resumeStudy', directory }),
+      exportTable: (directory) => this.api.postMessage({ type: 'exportStudy', directory }),
+      openLog: (directory) => this.api.postMessage({ type: 'openStudyLog', directory }),
+      openRun: (directory, run) => this.api.postMessage({ type: 'openStudyRun', directory, run }),
     });
     const timers = { now: () => performance.now(), setTimeout: (callback: () => void, milliseconds: number) => window.setTimeout(callback, milliseconds) };
     this.drawRun = throttle(() => this.showRun(), timers);
     this.drawComparison = throttle(() => this.showComparison(), timers);
 
-    this.openRecord.addEventListener('click', () => this.api.postMessage({ type: 'openRecord' }));
+    this.openRecord.addEventListener('click', () => {
+      const directory = this.runMessage?.run?.directory;
+      if (directory !== undefined) this.api.postMessage({ type: 'openRecord', directory });
+    });
     root.replaceChildren(this.topBar(), h('main', {}, this.runScreen.element, this.compareScreen.element, this.classifyScreen.element, this.adviceScreen.element, this.studyScreen.element));
     this.runScreen.openValues(Boolean(this.state.valuesOpen));
     this.showTab(this.state.tab);

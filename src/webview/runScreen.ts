@@ -13,11 +13,11 @@ import { ValuesTable } from './valuesTable.js';
 import { recorded, t } from './words.js';
 
 export interface RunScreenActions {
-  stop(): void;
-  trainAgain(): void;
+  stop(directory: string): void;
+  trainAgain(directory: string): void;
   train(strategy: OfferedStrategy): void;
   compare(directory: string): void;
-  openLog(): void;
+  openLog(directory: string): void;
   valuesToggled(open: boolean): void;
 }
 
@@ -92,7 +92,7 @@ export class RunScreen {
     LineChart.link(this.accuracy, this.loss);
     this.values = new ValuesTable(t('Values by epoch'), (open) => this.callbacks.valuesToggled(open));
     const openLog = h('button', { type: 'button', class: 'link', 'data-action': 'openLog' }, t('Open log'));
-    openLog.addEventListener('click', () => this.callbacks.openLog());
+    openLog.addEventListener('click', () => { if (this.directory !== undefined) this.callbacks.openLog(this.directory); });
     this.frame = [
       h('header', { class: 'head' },
         h('div', { class: 'head-row' }, h('h1', {}, this.name, this.strategy), h('span', { class: 'state', role: 'status' }, this.stateIcon, this.stateWord), this.actions),
@@ -131,7 +131,7 @@ export class RunScreen {
     for (const part of this.frame) part.hidden = !drawn;
     this.blank.hidden = Boolean(drawn);
     if (!drawn) {
-      this.showBlank(run, content.cannotTrain);
+      this.showBlank(content);
       return;
     }
     const view = this.viewOf(run);
@@ -174,10 +174,11 @@ export class RunScreen {
     return runView(run, { now: this.now(), note: this.content.note, stopping: this.stopping, timeOfDay: this.timeOfDay });
   }
 
-  private showBlank(run: UnreadableRun | undefined, cannotTrain: string | undefined): void {
-    setChildren(this.blank, JSON.stringify([run?.id, run?.reason, cannotTrain]), () => (run
+  /** `note`: why the run that was to be shown isn't there. */
+  private showBlank({ run, note, cannotTrain }: RunContent): void {
+    setChildren(this.blank, JSON.stringify([run && isUnreadable(run) && run.reason, run?.directory, note, cannotTrain]), () => (run && isUnreadable(run)
       ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, t('This run can’t be read.')), h('p', {}, recorded(run.reason))]
-      : [icon('graph-line'), h('h1', {}, t('No run yet')),
+      : [icon('graph-line'), h('h1', {}, note ?? t('No run yet')),
         h('p', {}, t('Pick a folder with one subfolder per class. Freeze takes seconds and shows what the images can do; finetune takes longer and can go further.')),
         cannotTrain ? h('p', { class: 'cannot' }, cannotTrain) : h('div', { class: 'actions' },
           button(t('Train with freeze'), { look: 'primary', action: 'trainFreeze', onClick: () => this.callbacks.train('freeze') }),
@@ -201,20 +202,20 @@ export class RunScreen {
 
   private actionsOf(run: RunSnapshot, view: RunView): Child[] {
     if (view.live) {
-      const stop = button(t('Stop'), { glyph: 'debug-stop', action: 'stop', onClick: () => this.onStop() });
+      const stop = button(t('Stop'), { glyph: 'debug-stop', action: 'stop', onClick: () => this.onStop(run.directory) });
       if (this.stopping) stop.setAttribute('aria-disabled', 'true'); // not `disabled`: it would lose the focus
       return [stop];
     }
     if (run.state === 'finished') return [button(t('Compare'), { action: 'compare', onClick: () => this.callbacks.compare(run.directory) })];
     if (this.content.cannotTrain) return [h('span', { class: 'muted cannot' }, this.content.cannotTrain)];
     const look = run.state === 'stopped' ? 'secondary' : 'primary';
-    return [button(t('Train again'), { look, action: 'trainAgain', onClick: () => this.callbacks.trainAgain() })];
+    return [button(t('Train again'), { look, action: 'trainAgain', onClick: () => this.callbacks.trainAgain(run.directory) })];
   }
 
-  private onStop(): void {
+  private onStop(directory: string): void {
     if (this.stopping) return;
     this.stopping = true;
-    this.callbacks.stop();
+    this.callbacks.stop(directory);
     this.show(this.content);
   }
 

@@ -11,11 +11,13 @@ import { swatch } from './marks.js';
 import { recorded, t, WORDS } from './words.js';
 
 export interface StudyScreenActions {
-  stop(): void;
-  resume(): void;
-  exportTable(): void;
-  openRun(run: number): void;
-  openLog(): void;
+  /** Each of the study in this folder. */
+  stop(directory: string): void;
+  resume(directory: string): void;
+  exportTable(directory: string): void;
+  openLog(directory: string): void;
+  /** `run`: the name of its folder. */
+  openRun(directory: string, run: string): void;
 }
 
 export interface StudyContent {
@@ -80,7 +82,7 @@ export class StudyScreen {
   }
 
   private showHead(study: StudySnapshot, cannotTrain: string | undefined): void {
-    const { record, state } = study;
+    const { directory, record, state } = study;
     const [what, ...rest] = studyFacts(study, WORDS);
     setText(this.aside, what ?? '');
     const live = isLive(study);
@@ -89,11 +91,11 @@ export class StudyScreen {
       live ? icon('loading', 'run') : state === 'finished' ? icon('pass', 'good') : state === 'failed' ? icon('error', 'bad') : icon('warning', 'warn'), h('span', {}, line),
     ]);
     const unfinished = !live && record.runs.some((run) => run.state !== 'finished' && run.state !== 'leftOut'); // for what was left out there is no time
-    setChildren(this.actions, JSON.stringify([live, unfinished, cannotTrain]), () => [
-      live && button(t('Stop'), { glyph: 'debug-stop', action: 'stopStudy', onClick: () => this.callbacks.stop() }),
-      unfinished && cannotTrain === undefined && button(t('Resume'), { look: 'primary', action: 'resumeStudy', onClick: () => this.callbacks.resume() }),
-      button(t('Open log'), { action: 'openStudyLog', onClick: () => this.callbacks.openLog() }),
-      button(t('Export table'), { action: 'exportStudy', onClick: () => this.callbacks.exportTable() }),
+    setChildren(this.actions, JSON.stringify([directory, live, unfinished, cannotTrain]), () => [
+      live && button(t('Stop'), { glyph: 'debug-stop', action: 'stopStudy', onClick: () => this.callbacks.stop(directory) }),
+      unfinished && cannotTrain === undefined && button(t('Resume'), { look: 'primary', action: 'resumeStudy', onClick: () => this.callbacks.resume(directory) }),
+      button(t('Open log'), { action: 'openStudyLog', onClick: () => this.callbacks.openLog(directory) }),
+      button(t('Export table'), { action: 'exportStudy', onClick: () => this.callbacks.exportTable(directory) }),
     ]);
     const estimated = estimatedSeconds(record.runs.filter((run) => run.state !== 'leftOut' && run.takenUp !== true));
     setChildren(this.meta, JSON.stringify([study.device, rest, estimated]), () => [
@@ -145,14 +147,15 @@ export class StudyScreen {
     const curve = running === undefined ? undefined : study.curves.find(({ run }) => run === running.at);
     const status = running !== undefined && isLive(study) ? (curve !== undefined && curve.validation.length > 0 ? t('epoch {0} of {1}', curve.validation.length, curve.epochs) : t('running'))
       : failed !== undefined && cell.seeds.length === 0 ? t('failed') : '';
-    const last = runs.filter(({ run }) => run.state === 'finished').at(-1);
+    const last = runs.filter(({ run }) => run.state === 'finished').at(-1)?.run;
     const time = timeText(row, cell, WORDS);
     return {
-      key: JSON.stringify([mean, interval, method, time, status, row.best[index], last?.at]),
+      key: JSON.stringify([mean, interval, method, time, status, row.best[index], last?.run]),
       content: () => {
         const value = h('span', { class: row.best[index] === true ? 'strong' : '' }, mean);
-        const open = last === undefined ? value : h('button', { type: 'button', class: 'link', 'data-action': 'openStudyRun', 'aria-label': t('{0}, open the run of seed {1}', mean, last.run.seed) }, value);
-        if (last !== undefined) open.addEventListener('click', () => this.callbacks.openRun(last.at));
+        const folder = last?.run;
+        const open = last === undefined || folder === undefined ? value : h('button', { type: 'button', class: 'link', 'data-action': 'openStudyRun', 'aria-label': t('{0}, open the run of seed {1}', mean, last.seed) }, value);
+        if (folder !== undefined) open.addEventListener('click', () => this.callbacks.openRun(study.directory, folder));
         return [h('span', { class: 'study-cell' },
           cell.seeds.length === 0 && status !== '' ? h('span', {}, icon(status === t('failed') ? 'error' : 'loading', status === t('failed') ? 'bad' : 'run'), ` ${status}`) : open,
           cell.interval !== undefined && h('span', { class: 'study-facts' }, interval),

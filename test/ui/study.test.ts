@@ -1,6 +1,6 @@
 // Run Study… in a real VS Code: from the explorer's menu to a table that fills; stopped, reloaded, resumed.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { StudyRecord } from '../../src/protocol/study.js';
@@ -16,7 +16,7 @@ let server: Server;
 let vscode: Workbench;
 
 before(async () => {
-  copyDataset(dataset, { train: 16, validation: 12 });
+  copyDataset(dataset, { train: 110, validation: 60 }); // so many that the gray ones' features are not there before Stop is
   server = await startServer({ extension: REPOSITORY });
   vscode = await openWorkbench(server, workspace);
 });
@@ -54,6 +54,17 @@ test('the menu of a folder runs a study; it stops, survives a reload, resumes, a
   assert.ok(runDirectories(workspace).length >= 6);
   await again.locator('.study-sample').first().waitFor({ timeout: 30_000 });
   await vscode.notification(/The study has finished: 6 of 6 runs\./);
+
+  // Another study, opened while the panel lies behind a file, is the one that it shows when it comes back.
+  const other = `${(id ?? '').slice(0, -6)}ffffff`;
+  cpSync(path.join(studies, id ?? ''), path.join(studies, other), { recursive: true });
+  writeFileSync(path.join(studies, other, 'study.json'), JSON.stringify({ ...record, id: other, state: 'stopped', runs: record.runs.map((run, index) => (index === 5 ? { ...run, state: 'planned' } : run)) }));
+  await vscode.runCommand('File: New Untitled Text File');
+  await again.waitFor({ state: 'hidden' });
+  await vscode.runCommand('Thaw: Open Study…');
+  await vscode.pick('5 of 6 runs done');
+  await again.locator('.state', { hasText: 'Stopped, 5 of 6 runs done' }).waitFor({ timeout: 30_000 });
+
   await cells.first().locator('[data-action=openStudyRun]').click();
   await vscode.webview(EXTENSION_ID).locator('#screen-run h1', { hasText: 'insects' }).waitFor({ timeout: 20_000 });
 }));

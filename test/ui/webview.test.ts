@@ -189,6 +189,8 @@ const classified = (): Classification => ({
     { type: 'unreadable', path: '/pictures/broken.jpg', name: 'broken.jpg', reason: 'The file is empty' },
   ],
 });
+const STUDY = '/pictures/.thaw/studies/study-1';
+
 /** Advice on the study's Simpsons, unless told otherwise; the probe's accuracy is freeze's. */
 function advised(changes: Partial<Measurements> = {}, name = 'simpsons'): Advice {
   const measurements: Measurements = {
@@ -385,11 +387,11 @@ describe('the panel', () => {
     await panel.page.getByText('Not compared, for want of time: ResNet50, MobileNetV2', { exact: true }).waitFor();
     const last = async () => (await panel.posted()).at(-1);
     await panel.page.getByRole('button', { name: 'Train with Freeze', exact: true }).click();
-    assert.deepEqual(await last(), { type: 'trainAdvised', strategy: 'freeze' });
+    assert.deepEqual(await last(), { type: 'trainAdvised', dataset: advised().dataset.path, strategy: 'freeze' });
     await panel.page.getByRole('button', { name: 'Train with Finetune', exact: true }).click();
-    assert.deepEqual(await last(), { type: 'trainAdvised', strategy: 'finetune' });
+    assert.deepEqual(await last(), { type: 'trainAdvised', dataset: advised().dataset.path, strategy: 'finetune' });
     await panel.page.getByRole('button', { name: 'Try it on a pilot of two epochs' }).click();
-    assert.deepEqual(await last(), { type: 'adviseAgain' });
+    assert.deepEqual(await last(), { type: 'adviseAgain', dataset: advised().dataset.path });
 
     for (const [train, near, place] of [[300, 1.2, 'small, near'], [300, 0.2, 'small, far'], [9000, 0.8, 'large, near']] as const) {
       await panel.send({ type: 'advice', advice: advised({ train, nearness: { mean: near, interval: [near - 0.05, near + 0.05], photographs: 0.5, noise: 0.1 } }) });
@@ -559,8 +561,8 @@ describe('the panel', () => {
     assert.ok((await screen.innerText()).includes(HOSTILE));
     await screen.locator('[data-action=stopStudy]').click();
     await first.locator('[data-action=openStudyRun]').first().click();
-    assert.deepEqual((await panel.posted()).slice(-2), [{ type: 'stopStudy' }, { type: 'openStudyRun', run: 0 }]);
-    assert.equal((await panel.kept() as PanelState).study, '/pictures/.thaw/studies/study-1', 'for a reload');
+    assert.deepEqual((await panel.posted()).slice(-2), [{ type: 'stopStudy', directory: STUDY }, { type: 'openStudyRun', directory: STUDY, run: makeStudySnapshot({ done: 2 }).record.runs[0]?.run }]);
+    assert.equal((await panel.kept() as PanelState).study, STUDY, 'for a reload');
 
     await panel.send({ type: 'study', study: makeStudySnapshot({ state: 'finished', name: HOSTILE }), samples: [{ dataset: 0, thumbnail }] });
     assert.equal(await screen.locator('.state').innerText(), 'Finished, 24 of 24 runs done');
@@ -570,7 +572,7 @@ describe('the panel', () => {
     assert.equal(await screen.locator('.study-pairs tbody tr').count(), 8);
     assert.equal(await screen.locator('[data-action=stopStudy], [data-action=resumeStudy]').count(), 0);
     await screen.locator('[data-action=exportStudy]').click();
-    assert.deepEqual((await panel.posted()).at(-1), { type: 'exportStudy' });
+    assert.deepEqual((await panel.posted()).at(-1), { type: 'exportStudy', directory: STUDY });
     await panel.close();
   });
 
@@ -584,7 +586,7 @@ describe('the panel', () => {
     assert.match(await screen.locator('.state').innerText(), /^Interrupted, 5 of 24 runs done$/);
     assert.match(await screen.locator('.study-failures').innerText(), /pets, freeze, colour, seed 0: The loss stopped being a number\. Train with freeze\./);
     await screen.locator('[data-action=resumeStudy]').click();
-    assert.deepEqual((await panel.posted()).at(-1), { type: 'resumeStudy' });
+    assert.deepEqual((await panel.posted()).at(-1), { type: 'resumeStudy', directory: STUDY });
     await panel.send({ type: 'study', study: interrupted, samples: [], cannotTrain: 'Nothing trains in Restricted Mode' });
     assert.equal(await screen.locator('[data-action=resumeStudy]').count(), 0);
     await panel.send({ type: 'study', study: { directory: interrupted.directory, id: 'study-1', reason: 'study.json is not valid JSON' }, samples: [] });
@@ -627,13 +629,15 @@ describe('the panel', () => {
     await click('Train with finetune');
     assert.deepEqual(await last(), { type: 'train', strategy: 'finetune' });
     assert.equal(await panel.page.getByRole('button', { name: 'Open run.json' }).count(), 0);
+    await panel.send({ type: 'run', run: undefined, note: `The run folder ${HOSTILE} is gone`, now: Date.now() });
+    assert.equal(await panel.text('.page-run h1'), `The run folder ${HOSTILE} is gone`, 'not that there is none');
     await panel.run(stepAfter(snapshot()));
     await click('Open log');
-    assert.deepEqual(await last(), { type: 'openLog' });
+    assert.deepEqual(await last(), { type: 'openLog', directory: snapshot().directory });
     await click('Open run.json');
-    assert.deepEqual(await last(), { type: 'openRecord' });
+    assert.deepEqual(await last(), { type: 'openRecord', directory: snapshot().directory });
     await click('Stop');
-    assert.deepEqual(await last(), { type: 'stop' });
+    assert.deepEqual(await last(), { type: 'stop', directory: snapshot().directory });
     assert.equal(await panel.text('.progress-what'), 'Stopping at the next batch');
     assert.equal(await panel.page.getByRole('button', { name: 'Stop', exact: true }).isDisabled(), true);
     await panel.page.keyboard.press('Enter');
@@ -644,8 +648,9 @@ describe('the panel', () => {
     assert.equal((await panel.posted()).filter(({ type }) => type === 'stop').length, 2);
     await panel.run(snapshot({ state: 'failed', epochs: 2, record: { failure: FAILURE } }));
     assert.equal(await panel.page.evaluate(() => document.activeElement?.textContent), 'Train again');
-    await click('Train again');
-    assert.deepEqual(await last(), { type: 'trainAgain' });
+    const before = (await panel.posted()).length;
+    await panel.page.getByRole('button', { name: 'Train again', exact: true }).dblclick();
+    assert.deepEqual((await panel.posted()).slice(before), [{ type: 'trainAgain', directory: snapshot().directory }], 'a double click counts once');
     await panel.run(FREEZE);
     await click('Compare');
     assert.deepEqual(await last(), { type: 'state', state: { version: 1, tab: 'compare', run: FREEZE.directory, compared: [FREEZE.directory], hidden: [] } });

@@ -67,8 +67,8 @@ test('a prediction with a negative class is refused', () => {
 });
 
 test('the webview can ask for nothing else', () => {
-  assert.ok(accepts(webviewMessageSchema, { type: 'stop' }));
-  for (const message of [{ type: 'stop', pid: 1 }, { type: 'run', command: 'x' }, { type: 'train', strategy: 'scratch' }, { type: 'openRun' }]) {
+  assert.ok(accepts(webviewMessageSchema, { type: 'stop', directory: '/pictures/.thaw/runs/one' }));
+  for (const message of [{ type: 'stop' }, { type: 'stop', directory: '/pictures/.thaw/runs/one', pid: 1 }, { type: 'openStudyRun', directory: '/pictures/.thaw/studies/one', run: '../one' }, { type: 'run', command: 'x' }, { type: 'train', strategy: 'scratch' }, { type: 'openRun' }]) {
     assert.equal(accepts(webviewMessageSchema, message), false, JSON.stringify(message));
   }
 });
