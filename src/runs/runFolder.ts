@@ -5,7 +5,7 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { ThawError } from '../protocol/errors.js';
 import { runRecordSchema, type RunRecord, type Strategy } from '../protocol/run.js';
-import { writeFileAtomic } from '../storage/atomicFile.js';
+import { writeFolderAtomic } from '../storage/atomicFolder.js';
 import { workspaceOf } from './datasetFolder.js';
 import { assertWritableFolders, isCode } from './guardedFiles.js';
 
@@ -74,12 +74,12 @@ export async function createRunFolder(runsFolder: string, record: RunRecord): Pr
     await makeFolderInThaw(folder, workspaceOf(folder));
     const directory = path.join(folder, record.id);
     try {
-      await mkdir(directory);
+      // At once with its record: whoever follows the folder would see a run that can't be read.
+      await writeFolderAtomic(directory, new Map([['run.json', Buffer.from(content)]]), () => Promise.resolve());
     } catch (error) {
-      if (isCode(error, 'EEXIST')) throw new ThawError('run', 'run-exists', `There is already a run ${record.id} in ${folder}`, 'Start the training again', { cause: error });
+      if (error instanceof ThawError && error.code === 'folder-exists') throw new ThawError('run', 'run-exists', `There is already a run ${record.id} in ${folder}`, 'Start the training again', { cause: error });
       throw error;
     }
-    await writeFileAtomic(path.join(directory, 'run.json'), content);
     return directory;
   });
 }

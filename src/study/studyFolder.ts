@@ -2,7 +2,7 @@
 // datasets, and its runs are runs like any other.
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, futimesSync } from 'node:fs';
-import { mkdir, readdir, unlink } from 'node:fs/promises';
+import { readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as v from 'valibot';
@@ -19,6 +19,7 @@ import { makeFolderInThaw, makeIn } from '../runs/runFolder.js';
 import { assertNobodyWrites, claimRun, isThere, openGuarded, removeTemporaries } from '../runs/runWriter.js';
 import { ageHeartbeat, endTrainer, requestStop } from '../runs/stopRun.js';
 import { writeFileAtomic } from '../storage/atomicFile.js';
+import { writeFolderAtomic } from '../storage/atomicFolder.js';
 import { areRunsOf } from './plan.js';
 
 const FILE = 'study.json';
@@ -91,8 +92,7 @@ export async function createStudyFolder(studiesFolder: string, record: StudyReco
   return makeIn(folder, async () => {
     await makeFolderInThaw(folder, workspaceOfStudies(folder));
     const directory = path.join(folder, record.id);
-    await mkdir(directory);
-    await writeFileAtomic(path.join(directory, FILE), content);
+    await writeFolderAtomic(directory, new Map([[FILE, Buffer.from(content)]]), () => Promise.resolve());
     return directory;
   });
 }
@@ -156,7 +156,8 @@ export class StudyWriter {
   }
 
   /**
-   * Claims a study to execute it, also one that was interrupted, stopped or finished before. An earlier request to stop is forgotten.
+   * Claims a study to execute it, also one that was interrupted, stopped or finished before. A request to stop from before it
+   * began anew is forgotten; one that came before it ever began is heeded.
    * @throws ThawError `run-is-locked` while another process has it, `study-unreadable`, `unsafe-path`
    */
   static async open(directory: string, options: { readonly nonce: string; readonly within?: string | undefined }): Promise<StudyWriter> {
@@ -170,7 +171,7 @@ export class StudyWriter {
       const read = await readStudyRecord(real, { within: path.dirname(real) });
       if ('reason' in read) throw new ThawError('run', 'study-unreadable', `The study ${real} can't be used: ${read.reason}`, 'Start a new study');
       await removeTemporaries(real);
-      await unlink(path.join(real, STOP_FILE)).catch((error: unknown) => { if (!isMissing(error)) throw error; });
+      if (read.record.startedAt !== undefined) await unlink(path.join(real, STOP_FILE)).catch((error: unknown) => { if (!isMissing(error)) throw error; });
       return new StudyWriter(real, path.dirname(real), read.record, claim, openGuarded(path.join(real, HEARTBEAT_FILE), constants.O_WRONLY));
     } catch (error) {
       claim.remove();

@@ -7,7 +7,7 @@ import { ThawError } from '../../src/protocol/errors.js';
 import { RUN_ID } from '../../src/protocol/run.js';
 import { defaultWorkspace } from '../../src/runs/datasetFolder.js';
 import { newNonce } from '../../src/runs/processIdentity.js';
-import { isUnreadable, readPredictions, readRun, readSplit } from '../../src/runs/readRun.js';
+import { isUnreadable, listRuns, readPredictions, readRun, readSplit } from '../../src/runs/readRun.js';
 import { createRunFolder, newRunId, placeError, runsFolderFor } from '../../src/runs/runFolder.js';
 import { RunWriter } from '../../src/runs/runWriter.js';
 import { childProcesses, lines, placeRun, temporaryFolder, until } from './runFixtures.js';
@@ -47,6 +47,19 @@ describe('a new run folder', () => {
     assert.equal(readFileSync(path.join(workspace, '.thaw', '.gitignore'), 'utf8'), '*\n');
     assert.deepEqual(JSON.parse(readFileSync(path.join(directory, 'run.json'), 'utf8')), makeRecord());
     await assert.rejects(createRunFolder(runsFolderFor(workspace), makeRecord()), code('run-exists'));
+  });
+  test('is never seen without its record', async () => {
+    const runs = runsFolderFor(folder.workspace());
+    let made = 0;
+    const making = (async () => {
+      for (; made < 20; made += 1) await createRunFolder(runs, makeRecord({ id: `run-${String(made)}` }));
+    })();
+    while (made < 20) {
+      for (const run of await listRuns(runs)) assert.ok(!isUnreadable(run), isUnreadable(run) ? run.reason : '');
+      await new Promise((resolve) => { setImmediate(resolve); });
+    }
+    await making;
+    assert.equal((await listRuns(runs)).length, 20);
   });
   test('is not made through a linked .thaw, runs or .gitignore', async () => {
     for (const linked of ['.thaw', '.thaw/runs']) {

@@ -358,7 +358,7 @@ describe('the folder of a study', () => {
     const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), makeStudy());
     const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
     await assert.rejects(StudyWriter.open(directory, { nonce: 'b'.repeat(32) }), /Another trainer works on/);
-    await writer.update({ state: 'running' });
+    await writer.update({ state: 'running', startedAt: new Date().toISOString() });
     const stopping = stopStudy(directory);
     while (!writer.stopRequested()) await new Promise((resolve) => setTimeout(resolve, 20));
     await writer.update({ state: 'stopped' });
@@ -370,6 +370,20 @@ describe('the folder of a study', () => {
     const next = await StudyWriter.open(directory, { nonce: 'c'.repeat(32) });
     assert.equal(next.stopRequested(), false, 'the old request is forgotten');
     await next.close();
+  });
+  test('a request to stop that comes while its process starts is heeded', async () => {
+    const workspace = folder.workspace();
+    const directory = await createStudyFolder(path.join(workspace, '.thaw', 'studies'), makeStudy());
+    const stopping = stopStudy(directory); // it reads as waiting: its process is still to come
+    while (!existsSync(path.join(directory, 'stop'))) await new Promise((resolve) => setTimeout(resolve, 20));
+    const writer = await StudyWriter.open(directory, { nonce: 'a'.repeat(32) });
+    assert.equal(writer.stopRequested(), true);
+    await writer.update({ state: 'stopped', startedAt: new Date().toISOString() });
+    assert.equal(await stopping, 'stopped');
+    await writer.close();
+    const resumed = await StudyWriter.open(directory, { nonce: 'b'.repeat(32) });
+    assert.equal(resumed.stopRequested(), false, 'and forgotten by the next');
+    await resumed.close();
   });
   test('what is hostile is not read, and says why', async () => {
     const workspace = folder.workspace();
