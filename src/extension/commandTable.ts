@@ -26,6 +26,7 @@ export const COMMANDS = {
   'thaw.clearCache': { title: 'Clear Cache', palette: true },
   'thaw.revealRun': { title: 'Reveal Run Folder', palette: false },
   'thaw.openSelectedRun': { title: 'Open Selected Run', palette: false },
+  'thaw.openLiveRun': { title: 'Open Live Run', palette: false },
   'thaw.addDatasetFolder': { title: 'Add Dataset Folder', palette: false },
   'thaw.removeDatasetFolder': { title: 'Remove from Datasets', palette: false },
   'thaw.refreshDatasets': { title: 'Refresh', palette: false },

@@ -31,7 +31,6 @@ export function activate(context: vscode.ExtensionContext): void {
     const started = performance.now();
     const services = makeServices(context, log);
     runPanel.register(context, services);
-    statusBar.register(context, services);
     endNotification.register(context, services);
     const handlers: AllCommandHandlers = {
       ...trainCommands.register(context, services),
@@ -45,6 +44,7 @@ export function activate(context: vscode.ExtensionContext): void {
       ...manageWeights.register(context, services),
       ...datasetsView.register(context, services),
       ...runsView.register(context, services),
+      ...statusBar.register(context, services),
     };
     for (const id of Object.keys(COMMANDS) as (keyof AllCommandHandlers)[]) {
       context.subscriptions.push(vscode.commands.registerCommand(id, reporting(log, handlers[id])));

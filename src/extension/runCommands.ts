@@ -35,11 +35,12 @@ export function register(_context: vscode.ExtensionContext, services: Services):
       const chosen = given.length > 1 ? given : await pickRunsToCompare(services, given);
       if (chosen !== undefined && chosen.length > 0) services.panels.openComparison(chosen.map((directory) => knownDirectory(services, directory)));
     },
-    'thaw.stopTraining': async (argument) => {
+    'thaw.stopTraining': async (...args) => {
       await services.runs.whenComplete();
       const live = services.runs.live();
-      const only = live.length === 1 ? live[0]?.directory : undefined;
-      const directory = runDirectoryOf(argument) ?? only
+      // A row that was redrawn since the click arrives as nothing: what else trains is stopped by choice alone.
+      const only = args.length === 0 && live.length === 1 ? live[0]?.directory : undefined;
+      const directory = runDirectoryOf(args[0]) ?? only
         ?? await pickRun(services, vscode.l10n.t('Stop Training'), isLive, vscode.l10n.t('Nothing is training.'));
       if (directory !== undefined) await stopTraining(services, knownDirectory(services, directory));
     },
@@ -98,10 +99,21 @@ async function deleteRuns(services: Services, directories: readonly string[]): P
   const detail = [...(directories.length === 1 ? [] : titles), vscode.l10n.t('Its weights and results go with it; the images stay.')].join('\n');
   const remove = vscode.l10n.t('Delete');
   if (await vscode.window.showWarningMessage(question, { modal: true, detail }, remove) !== remove) return;
+  const failures: Error[] = [];
   for (const directory of directories) {
     const workspace = services.runs.workspaceFolderOf(directory);
-    if (workspace !== undefined) await deleteRun(directory, { within: workspace, remove: moveToTrash });
+    if (workspace === undefined) continue;
+    try {
+      await deleteRun(directory, { within: workspace, remove: moveToTrash });
+    } catch (error) {
+      if (error instanceof vscode.CancellationError) throw error;
+      if (error instanceof ThawError && error.code === 'run-not-found') continue; // deleted meanwhile
+      failures.push(error instanceof Error ? error : new Error(String(error)));
+    }
   }
+  const [first, ...others] = failures;
+  for (const error of others) services.log.error(error);
+  if (first !== undefined) throw first;
 }
 
 /** To the trash where there is one; where there is none, only after another question. */

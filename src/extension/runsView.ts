@@ -1,4 +1,5 @@
 // The Runs view: runs grouped by dataset, newest first, live progress, a badge with the number of runs under way.
+import { setTimeout as delay } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { translateRecorded } from '../protocol/recordedText.js';
 import type { RunSnapshot } from '../protocol/snapshot.js';
@@ -10,6 +11,8 @@ import { plainText } from './plainText.js';
 import type { Services } from './services.js';
 
 const TOLD_OF_CPU = 'thaw.toldOfCpu';
+/** A row whose words alone change is redrawn at most so often, milliseconds. */
+const REDRAW_MS = 2000;
 
 /** A dataset with its runs. */
 class GroupNode {
@@ -29,8 +32,9 @@ type Node = GroupNode | RunNode;
 
 export class RunsTree implements vscode.TreeDataProvider<Node> {
   #groups: readonly GroupNode[] = [];
-  /** What each row showed last, so that only rows that changed are redrawn. */
-  readonly #drawn = new Map<string, string>();
+  /** What each row showed last, and since when, so that only rows that changed are redrawn. */
+  readonly #drawn = new Map<string, { readonly row: string; readonly contextValue: string; readonly at: number }>();
+  #later: NodeJS.Timeout | undefined;
   readonly #changed = new vscode.EventEmitter<Node | undefined>();
   readonly onDidChangeTreeData = this.#changed.event;
 
@@ -71,14 +75,33 @@ export class RunsTree implements vscode.TreeDataProvider<Node> {
       group.runs = group.runs.map((fresh) => {
         const node = nodes.get(fresh.directory) ?? fresh;
         node.run = fresh.run;
-        const row = JSON.stringify(runRow(node.run, this.services.l10n));
-        if (this.#drawn.get(node.directory) !== row) {
-          this.#drawn.set(node.directory, row);
-          this.#changed.fire(node);
-        }
+        this.#draw(node);
         return node;
       });
     }
+  }
+
+  dispose(): void {
+    clearTimeout(this.#later);
+    this.#changed.dispose();
+  }
+
+  /** VS Code makes a row's buttons anew with it, and a press on one that goes before it is let go is lost: progress alone can wait. */
+  #draw(node: RunNode): void {
+    const shown = runRow(node.run, this.services.l10n);
+    const row = JSON.stringify(shown);
+    const drawn = this.#drawn.get(node.directory);
+    if (drawn?.row === row) return;
+    const wait = drawn?.contextValue === shown.contextValue ? drawn.at + REDRAW_MS - performance.now() : 0;
+    if (wait > 0) {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined;
+        this.update();
+      }, wait);
+      return;
+    }
+    this.#drawn.set(node.directory, { row, contextValue: shown.contextValue, at: performance.now() });
+    this.#changed.fire(node);
   }
 
   #build(): void {
@@ -149,10 +172,12 @@ export function register(context: vscode.ExtensionContext, services: Services): 
     const node = tree.find(directory);
     if (node && view.visible && view.selection[0] !== node) await view.reveal(node, { select: true, focus: false });
   };
-  context.subscriptions.push(view, services.runs.onDidChange(update), services.panels.onDidShowRun((directory) => inBackground(services.log, select(directory))));
+  context.subscriptions.push(tree, view, services.runs.onDidChange(update), services.panels.onDidShowRun((directory) => inBackground(services.log, select(directory))));
   update();
   return {
-    'thaw.openSelectedRun': () => {
+    'thaw.openSelectedRun': async () => {
+      // While rows come or go, VS Code has for a moment none of what is selected.
+      for (let waits = 0; view.selection.length === 0 && waits < 20; waits += 1) await delay(50);
       const [node] = view.selection;
       if (node instanceof RunNode) services.panels.openRun(node.directory);
     },

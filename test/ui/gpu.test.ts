@@ -201,7 +201,7 @@ test('while a run trains on a GPU the panel shows its memory and how busy it is,
   training = spawn(server.host.node, [CLI, 'train', dataset, '--strategy', 'finetune', '--epochs', '100', '--runs', path.join(workspace, '.thaw', 'runs')], { env: environment, stdio: 'ignore' });
   const run = await newRun(workspace, 'finetune', []);
   await vscode.openViewContainer('Thaw');
-  await vscode.treeRow('Runs', 'finetune').click({ timeout: 60_000 });
+  await vscode.treeRow('Runs', 'finetune').filter({ hasText: 'epoch' }).click({ timeout: 60_000 });
   const panel = panelOf(vscode);
   const tile = panel.locator('#screen-run .kpi', { hasText: 'GPU memory' });
   await tile.filter({ hasText: /6\.0\s*GiB/ }).filter({ hasText: 'of 24.0 GiB, 87% busy' }).waitFor({ timeout: 60_000 });

@@ -72,8 +72,11 @@ test('Compare Freeze and Finetune runs one after the other and compares just the
   await vscode.openViewContainer('Thaw');
   // The inline button of the live row.
   const live = vscode.treeRow('Runs', 'finetune');
-  await live.hover();
-  await live.locator('a[aria-label*="Stop Training"]').click();
+  await eventually(async () => { // a press is lost where the row is redrawn before it is let go
+    await live.hover();
+    await live.locator('a[aria-label*="Stop Training"]').click({ timeout: 2000 }).catch(() => undefined);
+    return existsSync(path.join(finetune, 'stop')) || readRecord(finetune).state === 'stopped' ? true : undefined;
+  }, 'Stop to be heard');
   await runEnded(finetune, 'stopped', 30_000);
   await vscode.notification('finetune on insects stopped');
   await vscode.statusBarItem('Thaw: ').waitFor({ state: 'hidden' });
@@ -121,12 +124,16 @@ test('a run is opened by a click that its next epoch overtakes, on its row and o
     const box = await target.boundingBox();
     assert.ok(box);
     const epochs = (): number => readEpochs(run).length;
-    const before = epochs();
-    // The window is held up: the click waits for it with what has been drawn anew since.
-    const heldUp = vscode.page.evaluate((milliseconds) => { for (const end = performance.now() + milliseconds; performance.now() < end;); }, 4000);
-    await delay(3000);
-    assert.ok(epochs() > before, 'no epoch ended meanwhile');
-    await Promise.all([vscode.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2), heldUp]);
+    await eventually(async () => {
+      const before = epochs();
+      // The window is held up: the click waits for it with what has been drawn anew since.
+      const heldUp = vscode.page.evaluate((milliseconds) => { for (const end = performance.now() + milliseconds; performance.now() < end;); }, 4000);
+      await delay(3000);
+      const overtaken = epochs() > before;
+      if (overtaken) await vscode.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+      await heldUp;
+      return overtaken ? true : undefined;
+    }, 'an epoch to end while the window is held up', 120_000);
     await panelOf(vscode).locator('#screen-run h1', { hasText: 'few' }).waitFor();
   }
   const ended = once(training, 'exit');
