@@ -44,9 +44,8 @@ export class DatasetStore implements vscode.Disposable {
     if (this.#watcher === undefined) {
       this.#watch();
       await this.refresh();
-    } else {
-      await this.#search?.done;
     }
+    while (this.#search !== undefined) await this.#search.done; // one that was overtaken has found nothing
     return this.#datasets;
   }
 

@@ -34,6 +34,7 @@ export function isUnreadable(run: RunSnapshot | UnreadableRun): run is Unreadabl
 /** Why a run's or a study's folder can't be read; undefined for a defect of ours. */
 export function unreadableReason(error: unknown): string | undefined {
   return error instanceof UnsafePath ? error.message
+    : error instanceof ThawError ? `${error.message}. ${error.next}`
     : isMissing(error) ? 'the folder is gone'
     : error instanceof Error && 'code' in error && typeof error.code === 'string' ? `the system refuses to read it (${error.code})`
     : undefined;

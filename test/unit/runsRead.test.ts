@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import type { RunSnapshot, UnreadableRun } from '../../src/protocol/snapshot.js';
 import { ThawError } from '../../src/protocol/errors.js';
 import { EventLog } from '../../src/runs/eventLog.js';
-import { isUnreadable, listRuns, readPredictions, readRun, RecordAllowance, RunReader, readSplit } from '../../src/runs/readRun.js';
+import { isUnreadable, listRuns, readPredictions, readRun, RecordAllowance, RunReader, readSplit, unreadableReason } from '../../src/runs/readRun.js';
 import { lines, placeRun, temporaryFolder } from './runFixtures.js';
 import { FINGERPRINT, makeEpoch, makePredictions, makeRecord, makeResult } from './runRecords.js';
 
@@ -128,6 +128,12 @@ test('an event log of a million lines that are none is given up after a thousand
     assert.deepEqual([log.givenUp, log.damagedLines, log.epochs.length], [true, damaged, 1], JSON.stringify(line));
     assert.ok(performance.now() - began < 1000);
   }
+});
+
+test('why a folder can\'t be read keeps what to do about it', () => {
+  assert.equal(unreadableReason(new ThawError('run', 'state-folder-unsafe', 'The state folder is somebody else\'s', 'Remove it')), 'The state folder is somebody else\'s. Remove it');
+  assert.equal(unreadableReason(Object.assign(new Error('EACCES'), { code: 'EACCES' })), 'the system refuses to read it (EACCES)');
+  assert.equal(unreadableReason(new TypeError('ours')), undefined);
 });
 
 test('a record that is none is parsed once, until it is another', async (context) => {
