@@ -34,7 +34,7 @@ async function runInHost(options: { host: string; tests: string; workspace: stri
       });
       const remote = (file: string): string => `vscode-remote://127.0.0.1:${server.port}${path.resolve(file)}`;
       const payload = JSON.stringify([['extensionDevelopmentPath', remote('.')], ['extensionTestsPath', remote(options.tests)]]);
-      await page.goto(`${server.url}/?${new URLSearchParams({ folder: path.resolve(options.workspace), payload }).toString()}`);
+      await page.goto(`${server.url}/?${new URLSearchParams({ folder: path.resolve(options.workspace), payload }).toString()}`, { waitUntil: 'commit', timeout: TIMEOUT });
       const end = await Promise.race([ended, server.exited.then(() => 'server ended'), delay(TIMEOUT, 'timeout', { ref: false })]);
       const events = readEvents(server.testResults);
       return { events, problem: findProblem(events, String(end)), log: log.join('\n') };

@@ -16,7 +16,7 @@ export async function openWorkbench(server: Server, folder: string, options: Ope
   try {
     const page = await browser.newPage({ viewport: options.viewport ?? { width: 1280, height: 860 } });
     const workbench = new Workbench(browser, page);
-    await page.goto(`${server.url}/?folder=${encodeURIComponent(path.resolve(folder))}`);
+    await page.goto(`${server.url}/?folder=${encodeURIComponent(path.resolve(folder))}`, { waitUntil: 'commit', timeout: START_TIMEOUT });
     await workbench.ready();
     return workbench;
   } catch (error) {

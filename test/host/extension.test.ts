@@ -105,10 +105,15 @@ describe('settings', () => {
         resolve();
       });
     });
-    writeFileSync(settingsFile(), JSON.stringify({
-      'editor.tabSize': 7, 'thaw.device': 'gpu', 'thaw.runtimeFolder': '/evil', 'thaw.cacheSizeGiB': 9999, 'thaw.threads': 999,
-    }));
+    const write = (): void => {
+      writeFileSync(settingsFile(), JSON.stringify({
+        'editor.tabSize': 7, 'thaw.device': 'gpu', 'thaw.runtimeFolder': '/evil', 'thaw.cacheSizeGiB': 9999, 'thaw.threads': 999,
+      }));
+    };
+    write();
+    const again = setInterval(write, 2000); // VS Code may not watch the folder yet
     await changed; // now the file counts, as its other setting shows
+    clearInterval(again);
     assert.equal(vscode.workspace.getConfiguration('editor').get('tabSize'), 7);
     const configuration = vscode.workspace.getConfiguration('thaw');
     for (const setting of Object.keys(SETTINGS)) {

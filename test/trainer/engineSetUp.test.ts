@@ -274,8 +274,9 @@ async function slowIndex(files: Readonly<Record<string, Buffer>>): Promise<SlowI
     void (async () => {
       for (let at = start; at < file.length && !response.destroyed; at += CHUNK) {
         const part = file.subarray(at, at + CHUNK);
-        response.write(part);
+        const taken = response.write(part);
         state.sent += part.length;
+        if (!taken) await new Promise<void>((resolve) => { response.once('drain', resolve).once('close', resolve); }); // `sent` is what the other end has, nearly
         await sleep(5);
       }
       response.end();

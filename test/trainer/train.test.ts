@@ -1,7 +1,7 @@
 // Training for real: the CLI's own process, libtensorflow, the pretrained network, photographs.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, renameSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync, truncateSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, renameSync, writeFileSync, mkdirSync, copyFileSync, symlinkSync, truncateSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -324,7 +324,14 @@ test('Ctrl-C and thaw stop end the reading of images, which is told as it goes o
     assert.equal(record(String(run)).data, undefined);
   }
   const inspecting = startThaw(['inspect', pictures, '--json']);
-  await delay(1000);
+  const reads = (): boolean => readdirSync(`/proc/${String(inspecting.child.pid)}/fd`).some((fd) => {
+    try {
+      return readlinkSync(`/proc/${String(inspecting.child.pid)}/fd/${fd}`).startsWith(pictures);
+    } catch {
+      return false; // closed meanwhile
+    }
+  });
+  while (!reads()) await delay(20);
   inspecting.child.kill('SIGINT');
   assert.deepEqual(await inspecting.ended, { code: 130, stdout: '', stderr: '' });
 });

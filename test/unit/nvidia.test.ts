@@ -189,10 +189,10 @@ test('every failure of nvidia-smi has its sentence', async () => {
 test('an nvidia-smi that hangs is given up, and ended', async () => {
   const environment = tool(`echo $$ >> ${folder}/pids; exec sleep 300`);
   const began = Date.now();
-  const report = await findNvidiaGpus(environment, system(), 500);
+  const report = await findNvidiaGpus(environment, system(), 2000);
   assert.ok('problem' in report);
   assert.equal(report.problem.code, 'nvidia-smi-hangs');
-  assert.match(report.problem.message, /no answer within 0\.5 s/);
+  assert.match(report.problem.message, /no answer within 2 s/);
   assert.ok(Date.now() - began < 5000);
   const pids = readFileSync(path.join(folder, 'pids'), 'utf8').trim().split('\n');
   assert.equal(pids.length, 3);
@@ -208,7 +208,7 @@ test('an nvidia-smi that can\'t be ended is not waited for, and keeps no process
       contents: `import { ChildProcess } from 'node:child_process';
         import { findNvidiaGpus } from './src/engine/nvidia.js';
         ChildProcess.prototype.kill = () => true;
-        findNvidiaGpus(process.env, undefined, 500).then((report) => { console.log(JSON.stringify(report)); });`,
+        findNvidiaGpus(process.env, undefined, 2000).then((report) => { console.log(JSON.stringify(report)); });`,
       resolveDir: process.cwd(),
     },
     outfile: asker, bundle: true, platform: 'node', format: 'cjs', logLevel: 'error',
@@ -217,7 +217,7 @@ test('an nvidia-smi that can\'t be ended is not waited for, and keeps no process
   try {
     const { status, stdout } = spawnSync(process.execPath, [asker], { env: environment, encoding: 'utf8', timeout: 10_000, killSignal: 'SIGKILL' });
     assert.equal(status, 0, 'the process that asked ends by itself');
-    assert.match(stdout, /nvidia-smi-hangs.*no answer within 0\.5 s/);
+    assert.match(stdout, /nvidia-smi-hangs.*no answer within 2 s/);
     assert.equal(pids().length, 6);
     for (const pid of pids()) process.kill(pid, 0); // still there
   } finally {

@@ -233,7 +233,7 @@ void test('a connection that stalls is tried again from where it was', async (co
     response.writeHead(200, { 'content-length': CONTENT.length, etag: '"one"' });
     response.write(CONTENT.subarray(0, 250_000));
   });
-  await download(server.url, folder, { stallMs: 300 });
+  await download(server.url, folder, { stallMs: 2000 });
   assert.ok(arrived(folder));
   assert.match(server.seen[1]?.range ?? '', /^bytes=[1-9]\d{3,5}-$/);
   assert.equal(server.seen.length, 2);
