@@ -276,7 +276,7 @@ class RunPanel {
         return;
       case 'trainAgain': {
         const run = services.runs.get(message.directory);
-        if (run !== undefined && isReadable(run)) await this.#train(run, { configuration: run.record.configuration });
+        if (run !== undefined && isReadable(run)) await this.#start(datasetFolder(run.directory, run.record), { configuration: run.record.configuration });
         return;
       }
       case 'train':
@@ -358,10 +358,6 @@ class RunPanel {
     }
   }
 
-  #train(run: RunSnapshot, request: RunRequest): Promise<void> {
-    return this.#start(datasetFolder(run.directory, run.record), request);
-  }
-
   /** With the network that was measured, which may not be the one chosen since. */
   #trainAdvised({ dataset, network: { colour, backbone, weights } }: Advice, strategy: Strategy): Promise<void> {
     return this.#start(dataset.path, { strategy, colour, network: { backbone, ...(weights !== undefined && { weights }) }, recipe: recipeNamed('default', strategy, backbone) });
@@ -405,9 +401,8 @@ class RunPanel {
     this.#title();
     const run = this.#run === undefined ? undefined : runs.get(this.#run);
     const cannotTrain = whyNoTraining();
-    const missing = this.#run === undefined || run !== undefined ? undefined
+    const note = run !== undefined ? this.#note : this.#run === undefined ? undefined
       : runs.complete ? vscode.l10n.t('The run folder {0} is gone', path.basename(this.#run)) : vscode.l10n.t('Reading the runs');
-    const note = missing ?? this.#note;
     this.#post({ type: 'run', run, ...(note !== undefined && { note }), now: Date.now(), ...(cannotTrain !== undefined && { cannotTrain }) });
     this.#post({ type: 'classification', classification: this.#classification });
     this.#post({ type: 'advice', advice: this.#advice, ...(cannotTrain !== undefined && { cannotTrain }) });

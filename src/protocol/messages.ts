@@ -7,17 +7,20 @@ import { RUN_ID } from './run.js';
 import type { RunSnapshot, UnreadableRun } from './snapshot.js';
 import type { StudySnapshot, UnreadableStudy } from './study.js';
 
+/** The absolute path of the folder of a run, a study or a dataset; looked at by the host before anything is read. */
+const folder = v.pipe(v.string(), v.maxLength(4096));
+
 /** What survives a reload, by setState: which run, which tab, which runs are compared and hidden. */
 export const panelStateSchema = v.object({
   version: v.literal(1),
   /** Absolute path of the run folder; checked again by the host before it is read. */
-  run: v.optional(v.pipe(v.string(), v.maxLength(4096))),
+  run: v.optional(folder),
   tab: v.picklist(['run', 'compare', 'classify', 'advice', 'study']),
   /** The dataset folder whose advice is shown; the host has it, if it is one of an open folder. */
-  advice: v.optional(v.pipe(v.string(), v.maxLength(4096))),
+  advice: v.optional(folder),
   /** Absolute path of the study folder; checked as the run's is. */
-  study: v.optional(v.pipe(v.string(), v.maxLength(4096))),
-  compared: v.pipe(v.array(v.pipe(v.string(), v.maxLength(4096))), v.maxLength(12)),
+  study: v.optional(folder),
+  compared: v.pipe(v.array(folder), v.maxLength(12)),
   hidden: v.pipe(v.array(v.pipe(v.string(), v.regex(RUN_ID))), v.maxLength(12)),
   scroll: v.optional(v.number()),
   valuesOpen: v.optional(v.boolean()),
@@ -44,9 +47,7 @@ export type HostMessage =
   | { readonly type: 'stopFailed'; readonly directory: string }
   | { readonly type: 'show'; readonly tab: PanelState['tab'] };
 
-/** The folder of a run, a study or a dataset. Each request names what it is about: the host may have turned to something else since it was drawn. */
-const folder = v.pipe(v.string(), v.maxLength(4096));
-
+/** Each request names what it is about: the host may have turned to something else since it was drawn. */
 export const webviewMessageSchema = v.variant('type', [
   /** The script runs and wants everything; `state` is what it remembered. */
   v.strictObject({ type: v.literal('ready'), state: v.optional(panelStateSchema) }),
@@ -61,7 +62,7 @@ export const webviewMessageSchema = v.variant('type', [
   v.strictObject({ type: v.literal('removeRun'), directory: folder }),
   v.strictObject({ type: v.literal('openRun'), directory: folder }),
   /** On a dataset that there is advice on. */
-  v.strictObject({ type: v.literal('trainAdvised'), dataset: folder, strategy: v.picklist(['freeze', 'finetune']) }),
+  v.strictObject({ type: v.literal('trainAdvised'), dataset: folder, strategy: v.picklist(OFFERED_STRATEGIES) }),
   /** Measured anew, with a pilot. */
   v.strictObject({ type: v.literal('adviseAgain'), dataset: folder }),
   v.strictObject({ type: v.literal('stopStudy'), directory: folder }),

@@ -131,7 +131,7 @@ export class RunScreen {
     for (const part of this.frame) part.hidden = !drawn;
     this.blank.hidden = Boolean(drawn);
     if (!drawn) {
-      this.showBlank(content);
+      this.showBlank(run, content);
       return;
     }
     const view = this.viewOf(run);
@@ -175,8 +175,8 @@ export class RunScreen {
   }
 
   /** `note`: why the run that was to be shown isn't there. */
-  private showBlank({ run, note, cannotTrain }: RunContent): void {
-    setChildren(this.blank, JSON.stringify([run && isUnreadable(run) && run.reason, run?.directory, note, cannotTrain]), () => (run && isUnreadable(run)
+  private showBlank(run: UnreadableRun | undefined, { note, cannotTrain }: RunContent): void {
+    setChildren(this.blank, JSON.stringify([run?.id, run?.reason, note, cannotTrain]), () => (run
       ? [icon('warning', 'warn'), h('h1', {}, h('bdi', { class: 'name' }, run.id)), h('p', {}, t('This run can’t be read.')), h('p', {}, recorded(run.reason))]
       : [icon('graph-line'), h('h1', {}, note ?? t('No run yet')),
         h('p', {}, t('Pick a folder with one subfolder per class. Freeze takes seconds and shows what the images can do; finetune takes longer and can go further.')),

@@ -222,6 +222,7 @@ const STATES: Readonly<Record<string, { run: RunSnapshot | UnreadableRun | undef
   stopped: { run: snapshot({ state: 'stopped', epochs: 6 }), word: 'Stopped', message: 'Stopped after epoch 6. The weights of epoch 5 were kept', action: 'Train again' },
   finished: { run: FINETUNE, word: 'Finished', message: 'Finished. The weights of epoch 10 were kept', action: 'Compare' },
   unreadable: { run: { directory: '/pictures/.thaw/runs/broken', id: 'broken', reason: 'run.json is not valid JSON' } },
+  gone: { run: undefined, note: 'The run folder 20261124-173639-freeze-3f9a1c is gone', primary: 'Train with freeze' },
 };
 
 before(async () => {
@@ -241,6 +242,7 @@ describe('the panel', () => {
       if (message !== undefined) assert.equal(await panel.text('.progress-what'), message);
       if (action !== undefined) assert.deepEqual(await panel.page.locator('.page-run .head .button').allInnerTexts(), [action]);
       if (name === 'unreadable') assert.match(await panel.text('.page-run'), /broken[\s\S]*run\.json is not valid JSON/);
+      if (name === 'gone') assert.equal(await panel.text('.page-run h1'), note);
       if (name === 'empty') assert.match(await panel.text('.page-run'), /No run yet/);
       await panel.close();
     });
