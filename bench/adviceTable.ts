@@ -10,6 +10,7 @@ import { DEFAULT_BACKBONE, recipeSchema } from '../src/protocol/run.js';
 import { SIGNIFICANCE } from '../src/runs/verdict.js';
 import { SeededRandom } from '../src/training/random.js';
 import { defaultRecipe } from '../src/training/recipes.js';
+import { replaceBetween } from './documentTable.js';
 
 /** One run: which of the validation images, in the order of their paths, were right. */
 const runSchema = v.object({ seed: v.number(), right: v.pipe(v.string(), v.regex(/^[01]+$/)), epochs: v.number(), seconds: v.number(), /** Names all that the numbers depend on: recipe, weights, images. */ made: v.string() });
@@ -99,13 +100,11 @@ export function adviceTable({ machine, recipes: { finetune: { epochs, body } }, 
   return lines.join('\n');
 }
 
-const [BEGIN, END] = ['<!-- table: npm run bench:advice -- --table -->', '<!-- end of table -->'];
+const MARKS = ['<!-- table: npm run bench:advice -- --table -->', '<!-- end of table -->'] as const;
 
 /** The document with its table built anew. */
 export function withTable(document: string, summary: Summary): string {
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (from < 0 || to < from) throw new Error('docs/advice.md has no place for its table');
-  return `${document.slice(0, from + BEGIN.length)}\n\n${adviceTable(summary)}\n\n${document.slice(to)}`;
+  return replaceBetween(document, MARKS, adviceTable(summary));
 }
 
 function mean(values: readonly number[]): number {

@@ -4,6 +4,7 @@ import { formatAccuracy } from '../src/metrics/format.js';
 import { DEFAULT_BACKBONE, recipeSchema, sha256, type Recipe, type Strategy } from '../src/protocol/run.js';
 import { setField } from '../src/training/recipeFile.js';
 import { recipeNamed, type RecipeName } from '../src/training/recipes.js';
+import { replaceBetween } from './documentTable.js';
 import type { StudySummary } from './studyDocument.js';
 
 export interface Trial {
@@ -43,8 +44,7 @@ export type TrialRun = v.InferOutput<typeof runSchema>;
 export const trialsSchema = v.strictObject({ machine: v.string(), trials: v.record(v.string(), v.strictObject({ recipe: recipeSchema, runs: v.array(runSchema) })) });
 export type Trials = v.InferOutput<typeof trialsSchema>;
 
-const BEGIN = '<!-- The table from here on is made by `npm run bench:trials`, of trials.json and study.json. -->';
-const END = '<!-- To here: trials. -->';
+const MARKS = ['<!-- The table from here on is made by `npm run bench:trials`, of trials.json and study.json. -->', '<!-- To here: trials. -->'] as const;
 
 /** The table: the study's cells by the default recipes in colour, and the trials beside them. Each accuracy a seed's, from 0 on. */
 export function trialsTable({ machine, trials }: Trials, { record: { plan, cells } }: Pick<StudySummary, 'record'>): string {
@@ -64,7 +64,5 @@ export function trialsTable({ machine, trials }: Trials, { record: { plan, cells
 
 /** The document with its table made anew. */
 export function withTrials(document: string, trials: Trials, study: Pick<StudySummary, 'record'>): string {
-  const [from, to] = [document.indexOf(BEGIN), document.indexOf(END)];
-  if (from < 0 || to < from) throw new Error('The document has no place for the table of trials');
-  return `${document.slice(0, from)}${BEGIN}\n\n${trialsTable(trials, study)}\n\n${document.slice(to)}`;
+  return replaceBetween(document, MARKS, trialsTable(trials, study));
 }

@@ -271,12 +271,14 @@ async function slowIndex(files: Readonly<Record<string, Buffer>>): Promise<SlowI
     response.writeHead(start > 0 ? 206 : 200, {
       'Content-Length': file.length - start, 'Content-Type': 'application/octet-stream', ...(start > 0 && { 'Content-Range': `bytes ${start}-${file.length - 1}/${file.length}` }),
     });
+    const closed = new AbortController();
+    response.once('close', () => { closed.abort(); });
     void (async () => {
       for (let at = start; at < file.length && !response.destroyed; at += CHUNK) {
         const part = file.subarray(at, at + CHUNK);
         const taken = response.write(part);
         state.sent += part.length;
-        if (!taken) await new Promise<void>((resolve) => { response.once('drain', resolve).once('close', resolve); }); // `sent` is what the other end has, nearly
+        if (!taken) await once(response, 'drain', { signal: closed.signal }).catch(() => undefined); // `sent` is what the other end has, nearly
         await sleep(5);
       }
       response.end();
